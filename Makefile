@@ -1,0 +1,72 @@
+# The two commands: `make run` starts the exporter, `make test` proves it.
+SHELL       := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.PHONY: run build test vet lint bench fuzz rules docs tools setup clean
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+COMMON   := github.com/prometheus/common/version
+LDFLAGS  := -s -w -X $(COMMON).Version=$(VERSION) -X $(COMMON).Revision=$(REVISION)
+BIN      := $(CURDIR)/.tools/bin
+LISTEN   ?= 127.0.0.1:9847
+PACKAGES ?= ./...
+FUZZTIME ?= 10s
+# The race detector needs cgo; VULCAN_REQUIRE_ALL=1 (CI) makes a missing gcc a failure.
+RACE     := $(if $(shell command -v gcc),-race)
+
+export PATH := $(BIN):$(PATH)
+export GOFLAGS += -buildvcs=false
+
+run: build ## Run on the embedded default configuration: whatever this machine has.
+	@echo "vulcan_exporter: http://$(LISTEN)/"
+	@mkdir -p .run && ./vulcan_exporter run --storage.path=.run --web.listen-address=$(LISTEN)
+
+build: ## The static binary ./vulcan_exporter.
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o vulcan_exporter ./cmd/vulcan_exporter
+
+test: setup tools vet ## Everything: unit, end-to-end and rule tests on real software.
+	@if [[ -z "$(RACE)" && -n "$$VULCAN_REQUIRE_ALL" ]]; then echo "no gcc: -race is required"; exit 1; fi
+	go test $(RACE) -timeout 30m $(PACKAGES)
+	go -C test/rules test -timeout 10m ./...
+
+vet:
+	go vet $(PACKAGES)
+	go -C test/rules vet ./...
+
+rules: $(BIN)/promtool ## Only the alerting rules: syntax, unit tests, contract.
+	go test ./alerts/...
+	go -C test/rules test ./...
+
+lint: $(BIN)/golangci-lint ## gofmt, golangci-lint, generated files are fresh.
+	@files=$$(gofmt -l $$(git ls-files '*.go')); if [[ -n "$$files" ]]; then echo "gofmt: $$files"; exit 1; fi
+	golangci-lint run $(PACKAGES)
+
+bench: ## Cost per scrape; see docs/performance.md.
+	go test -run '^$$' -bench . -benchmem ./test/bench/...
+
+fuzz: ## FUZZTIME for every fuzz target.
+	test/fuzz.sh $(FUZZTIME)
+
+docs: ## Regenerate docs/collectors/*.md from the metric declarations.
+	go run ./cmd/vulcan_exporter docs --output docs/collectors
+
+setup: ## The Debian packages that the tests need (root on Debian; elsewhere named).
+	test/setup.sh
+
+# Tools are pinned in modules of their own and built once for each version of the pin.
+tools: $(BIN)/promtool $(BIN)/alertmanager
+
+$(BIN)/promtool: tools/prometheus/go.mod
+	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags remove_all_sd -o $(BIN)/ tool
+	touch $@
+$(BIN)/alertmanager: tools/alertmanager/go.mod
+	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
+	touch $@
+$(BIN)/golangci-lint: tools/lint/go.mod
+	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
+	touch $@
+
+clean:
+	rm -rf .tools .run vulcan_exporter
