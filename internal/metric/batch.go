@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	dto "github.com/prometheus/client_model/go"
@@ -69,6 +70,14 @@ func (b *Batch) Bool(g Gauge, value bool, labels ...string) {
 		v = 1
 	}
 	b.Gauge(g, v, labels...)
+}
+
+// Time emits a moment as Unix seconds. The zero time is unknown and emits
+// nothing: no series is ever 1970.
+func (b *Batch) Time(g Gauge, t time.Time, labels ...string) {
+	if !t.IsZero() {
+		b.Gauge(g, float64(t.UnixMilli())/1e3, labels...)
+	}
 }
 
 // Counter emits the absolute value of a counter; a negative one is invalid.

@@ -3,6 +3,7 @@ package metric
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -101,4 +102,16 @@ func split(encoded []byte) Encoded {
 		n += bytes.IndexByte(encoded[n:], '\n') + 1
 	}
 	return Encoded{Header: encoded[:n], Samples: encoded[n:]}
+}
+
+// WriteText writes families in the text format.
+func WriteText(w io.Writer, families []Family) error {
+	for _, f := range families {
+		for _, part := range [][]byte{f.Text.Header, f.Text.Samples} {
+			if _, err := w.Write(part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -1,0 +1,19 @@
+// Command vulcan_exporter is a Prometheus exporter for a self-hosted server.
+package main
+
+import (
+	"os"
+
+	"vulcan.lan/vulcan_exporter/collectors"
+	"vulcan.lan/vulcan_exporter/internal/app"
+)
+
+func main() {
+	a := app.App{
+		Definitions:   collectors.All(),
+		DefaultConfig: collectors.DefaultConfig,
+		Stdout:        os.Stdout,
+		Stderr:        os.Stderr,
+	}
+	os.Exit(a.Main(os.Args[1:]))
+}

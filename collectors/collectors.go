@@ -1,0 +1,18 @@
+// Package collectors is the one list of what the exporter can observe.
+package collectors
+
+import (
+	_ "embed"
+
+	"vulcan.lan/vulcan_exporter/internal/collector"
+)
+
+// All lists every collector, by name.
+func All() []*collector.Definition {
+	return []*collector.Definition{}
+}
+
+// DefaultConfig observes what any Linux machine has, without configuration.
+//
+//go:embed default.yml
+var DefaultConfig []byte

@@ -1,0 +1,172 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web"
+
+	"vulcan.lan/vulcan_exporter/internal/runner"
+	"vulcan.lan/vulcan_exporter/internal/server"
+	"vulcan.lan/vulcan_exporter/internal/state"
+)
+
+// drain is how long a shutdown waits for requests and for running sources.
+const drain = 5 * time.Second
+
+type webFlags struct {
+	addresses  []string
+	socket     bool
+	configFile string
+	lifecycle  bool
+	pprof      bool
+}
+
+func (f *webFlags) add(cli *kingpin.Application) {
+	cli.Flag("web.listen-address", "Address to listen on; may be repeated.").Default("127.0.0.1:9847").StringsVar(&f.addresses)
+	cli.Flag("web.systemd-socket", "Use the sockets that systemd passes instead of listen addresses.").BoolVar(&f.socket)
+	cli.Flag("web.config.file", "TLS and authentication, as https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md describes.").StringVar(&f.configFile)
+	cli.Flag("web.enable-lifecycle", "Allow POST /-/reload.").BoolVar(&f.lifecycle)
+	cli.Flag("web.enable-pprof", "Serve /debug/pprof.").BoolVar(&f.pprof)
+}
+
+func (f *webFlags) listen() ([]net.Listener, error) {
+	if f.socket {
+		listeners, err := activation.Listeners()
+		if err == nil && len(listeners) == 0 {
+			err = errors.New("--web.systemd-socket: systemd passed no sockets")
+		}
+		return listeners, err
+	}
+	var listeners []net.Listener
+	for _, address := range f.addresses {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, err
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
+}
+
+func (f *webFlags) scheme() string {
+	if f.configFile != "" {
+		return "https" // it may configure only authentication, but mostly TLS
+	}
+	return "http"
+}
+
+// run is the exporter until ctx ends.
+func (a *App) run(ctx context.Context) error {
+	logger := newLogger(a.Stderr, a.logLevel, a.logFormat)
+	sources, err := a.load()
+	if err != nil {
+		return err
+	}
+	if err := web.Validate(a.web.configFile); err != nil {
+		return fmt.Errorf("%s: %w", a.web.configFile, err)
+	}
+	dir := state.Open(a.storagePath, logger)
+	if err := dir.Err(); err != nil {
+		logger.Warn("state is kept in memory only", "path", a.storagePath, "err", err)
+	}
+	listeners, err := a.web.listen()
+	if err != nil {
+		return err
+	}
+	deps := a.deps(logger, dir)
+	defer deps.Systemd.Close()
+	manager := runner.New(deps)
+	manager.Apply(sources)
+	reload := func() error { return a.reload(logger, manager) }
+	srv, err := a.server(logger, manager, reload)
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() {
+		served <- web.ServeMultiple(listeners, srv, &web.FlagConfig{WebConfigFile: &a.web.configFile}, logger)
+	}()
+	for _, l := range listeners {
+		logger.Info("listening", "version", version.Version, "url", fmt.Sprintf("%s://%s/", a.web.scheme(), l.Addr()))
+	}
+	err = a.wait(ctx, logger, manager, reload, served)
+	return errors.Join(err, stop(srv, manager))
+}
+
+func (a *App) server(logger *slog.Logger, manager *runner.Manager, reload func() error) (*http.Server, error) {
+	names := make([]string, len(a.Definitions))
+	for i, d := range a.Definitions {
+		names[i] = d.Name
+	}
+	s, err := server.New(server.Options{
+		Logger: logger, Manager: manager, Collectors: names,
+		Reload: reload, Lifecycle: a.web.lifecycle, Pprof: a.web.pprof,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.HTTP()
+}
+
+// wait serves signals and the service manager until ctx or the server ends.
+func (a *App) wait(ctx context.Context, logger *slog.Logger, manager *runner.Manager, reload func() error, served <-chan error) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	n := newNotifier(logger, manager)
+	n.ready()
+	ticker := time.NewTicker(n.interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-hup:
+			n.reloading()
+			_ = reload() // logged and shown there
+			n.ready()
+		case <-ticker.C:
+			n.alive()
+		case err := <-served:
+			return err
+		case <-ctx.Done():
+			n.stopping()
+			return nil
+		}
+	}
+}
+
+func (a *App) reload(logger *slog.Logger, manager *runner.Manager) error {
+	sources, err := a.load()
+	if err != nil {
+		manager.ReloadFailed()
+		logger.Error("configuration refused; what runs goes on", "err", err)
+		return err
+	}
+	manager.Apply(sources)
+	logger.Info("configuration loaded", "sources", len(sources))
+	return nil
+}
+
+func stop(srv *http.Server, manager *runner.Manager) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	err := srv.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = srv.Close() // a debug pass may outlast the drain
+	}
+	if closeErr := manager.Close(ctx); closeErr != nil && !errors.Is(closeErr, context.DeadlineExceeded) {
+		err = errors.Join(err, closeErr)
+	}
+	return err
+}

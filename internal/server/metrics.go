@@ -1,0 +1,121 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+
+	"vulcan.lan/vulcan_exporter/internal/metric"
+)
+
+const (
+	// scrapeBudget bounds the sources that are run at scrape where the
+	// scraper does not say how long it waits.
+	scrapeBudget = 9500 * time.Millisecond
+	// scrapeOffset is what a scrape needs beside its sources.
+	scrapeOffset = 500 * time.Millisecond
+	// maxInFlight scrapes are served at once; more get 503, so that a flood
+	// of them cannot exhaust the process.
+	maxInFlight = 40
+)
+
+// metrics serves the exposition,
+// https://prometheus.io/docs/instrumenting/exposition_formats/.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.inFlight <- struct{}{}:
+		defer func() { <-s.inFlight }()
+	default:
+		http.Error(w, fmt.Sprintf("%d scrapes are in flight already", maxInFlight), http.StatusServiceUnavailable)
+		return
+	}
+	selected, err := s.selection(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	parts := s.opts.Manager.Gather(r.Context(), selected, budget(r))
+	format := expfmt.NegotiateAccept(r.Header,
+		expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics))
+	openMetrics := format.FormatType() == expfmt.TypeOpenMetrics
+	var body bytes.Buffer
+	writeFamilies(&body, parts, openMetrics)
+	if err := s.writeProcess(&body, format); err != nil {
+		s.opts.Logger.Error("process metrics", "err", err)
+	}
+	w.Header().Set("Content-Type", string(format))
+	_, _ = body.WriteTo(w) // the scraper may have gone
+}
+
+// selection reads collect[] and exclude[].
+func (s *Server) selection(r *http.Request) (func(string) bool, error) {
+	query := r.URL.Query()
+	collect, exclude := query["collect[]"], query["exclude[]"]
+	if len(collect) > 0 && len(exclude) > 0 {
+		return nil, errors.New("collect[] and exclude[] exclude each other")
+	}
+	for _, name := range slices.Concat(collect, exclude) {
+		if !slices.Contains(s.opts.Collectors, name) {
+			return nil, fmt.Errorf("unknown collector %q; expected one of %q", name, s.opts.Collectors)
+		}
+	}
+	return func(name string) bool {
+		if len(collect) > 0 {
+			return slices.Contains(collect, name)
+		}
+		return !slices.Contains(exclude, name)
+	}, nil
+}
+
+// budget is what the scraper's own timeout leaves for sources.
+func budget(r *http.Request) time.Duration {
+	seconds, err := strconv.ParseFloat(r.Header.Get("X-Prometheus-Scrape-Timeout-Seconds"), 64)
+	if err != nil || seconds <= 0 || seconds > time.Hour.Seconds() {
+		return scrapeBudget
+	}
+	timeout := time.Duration(seconds * float64(time.Second))
+	return max(timeout-scrapeOffset, timeout/2) // a 0.5 s scrape is served too
+}
+
+// writeFamilies merges the families of all sources by name.
+func writeFamilies(body *bytes.Buffer, parts [][]metric.Family, openMetrics bool) {
+	byName := map[string][]metric.Encoded{}
+	for _, families := range parts {
+		for _, f := range families {
+			encoded := f.Text
+			if openMetrics {
+				encoded = f.OpenMetrics
+			}
+			byName[f.Desc.Name] = append(byName[f.Desc.Name], encoded)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		body.Write(byName[name][0].Header)
+		for _, encoded := range byName[name] {
+			body.Write(encoded.Samples)
+		}
+	}
+}
+
+// writeProcess adds go_*, process_* and build_info.
+func (s *Server) writeProcess(body *bytes.Buffer, format expfmt.Format) error {
+	families, gatherErr := prometheus.Gatherer(s.process).Gather()
+	enc := expfmt.NewEncoder(body, format)
+	for _, mf := range families {
+		if err := enc.Encode(mf); err != nil {
+			return err
+		}
+	}
+	if closer, ok := enc.(expfmt.Closer); ok {
+		return errors.Join(gatherErr, closer.Close()) // # EOF
+	}
+	return gatherErr
+}

@@ -1,0 +1,133 @@
+// Package server answers over HTTP: /metrics, the status page, one source's
+// debug page, health, readiness and reload. Listeners, TLS, basic auth and
+// socket activation are those of the Prometheus exporter-toolkit.
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/collectors/version"
+
+	"vulcan.lan/vulcan_exporter/internal/runner"
+)
+
+// Options configure a Server.
+type Options struct {
+	Logger     *slog.Logger
+	Manager    *runner.Manager
+	Collectors []string // the names that collect[] may use
+	// Reload reads the configuration file again.
+	Reload func() error
+	// Lifecycle allows POST /-/reload.
+	Lifecycle bool
+	// Pprof serves /debug/pprof.
+	Pprof bool
+}
+
+// Server is the exporter's HTTP side.
+type Server struct {
+	opts     Options
+	process  *prometheus.Registry
+	inFlight chan struct{}
+}
+
+// New makes a Server.
+func New(opts Options) (*Server, error) {
+	s := &Server{opts: opts, process: prometheus.NewRegistry(), inFlight: make(chan struct{}, maxInFlight)}
+	for _, c := range []prometheus.Collector{
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		version.NewCollector("vulcan_exporter"),
+	} {
+		if err := s.process.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// HTTP is a server for the handler, with every phase of a request bounded.
+func (s *Server) HTTP() (*http.Server, error) {
+	h, err := s.handler()
+	if err != nil {
+		return nil, err
+	}
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      5 * time.Minute, // a debug pass may take its source's timeout
+		IdleTimeout:       5 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
+	}, nil
+}
+
+func (s *Server) handler() (http.Handler, error) {
+	compress, err := gzhttp.NewWrapper(gzhttp.EnableZstd(true), gzhttp.PreferZstd(true))
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", compress(http.HandlerFunc(s.metrics)))
+	mux.Handle("GET /{$}", compress(http.HandlerFunc(s.status)))
+	mux.HandleFunc("GET /debug", s.debug)
+	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "healthy") })
+	mux.HandleFunc("GET /-/ready", s.ready)
+	mux.HandleFunc("POST /-/reload", s.reload)
+	if s.opts.Pprof {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	return mux, nil
+}
+
+// ready is 200 once the configuration is loaded, the listeners are bound
+// (else nobody would answer here) and every source's first attempt has ended
+// or 30 s have passed.
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	if !s.opts.Manager.Ready() {
+		http.Error(w, "first attempts are still running", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}
+
+func (s *Server) reload(w http.ResponseWriter, _ *http.Request) {
+	if !s.opts.Lifecycle {
+		http.Error(w, "reload over HTTP needs --web.enable-lifecycle; SIGHUP reloads always", http.StatusForbidden)
+		return
+	}
+	if err := s.opts.Reload(); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	fmt.Fprintln(w, "reloaded")
+}
+
+// debug runs one source now and shows its log, metrics and config.
+func (s *Server) debug(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	id := r.URL.Query().Get("source")
+	if !s.opts.Manager.Has(id) {
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprintf(w, "no source %q; expected /debug?source= and one of:\n", id)
+		for _, status := range s.opts.Manager.Status() {
+			fmt.Fprintln(w, status.ID())
+		}
+		return
+	}
+	if err := s.opts.Manager.Debug(r.Context(), id, w); err != nil {
+		s.opts.Logger.Warn("debug page", "source", id, "err", err)
+	}
+}
