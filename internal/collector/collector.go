@@ -6,6 +6,7 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -24,6 +25,12 @@ import (
 type Collector interface {
 	Collect(ctx context.Context, out *metric.Batch) error
 }
+
+// ErrUnchanged may be returned by a Collect that follows a successful one: all
+// that the successful one emitted is known, not assumed, to be exact still
+// (nothing was signalled since). The run succeeds and costs no encoding; what
+// it put into its Batch is ignored.
+var ErrUnchanged = errors.New("nothing changed since the last run")
 
 // A Runner is a Collector with work that goes on between runs: a tailer, a
 // proxy's listener, a subscription. Run is started once when the source

@@ -144,6 +144,9 @@ func decodeAll[C any](d *Definition, spec Spec[C], n *yaml.Node) ([]Source, conf
 	if len(errs) > 0 {
 		return nil, errs
 	}
+	if len(list.Sources) == 0 && spec.Discover == nil {
+		errs.Add(n, d.Name, "expected sources, a list with at least one entry")
+	}
 	found := map[string]Source{}
 	for i := range list.Sources {
 		item, path := &list.Sources[i], fmt.Sprintf("%s.sources[%d]", d.Name, i)

@@ -74,7 +74,7 @@ func syntax(err error) config.Errors {
 				e.Message = strings.TrimPrefix(rest[i:], ": ")
 				break
 			}
-			e.Line, e.Column = e.Line*10+int(c-'0'), 1
+			e.Line = e.Line*10 + int(c-'0')
 		}
 	}
 	return config.Errors{e}

@@ -62,6 +62,10 @@ func (d *decoder) value(n *yaml.Node, path string, v reflect.Value) {
 		}
 		v = v.Elem()
 	}
+	if node, ok := v.Addr().Interface().(*yaml.Node); ok {
+		*node = *n // decoded later, by whoever asked for it
+		return
+	}
 	text, isText := v.Addr().Interface().(encoding.TextUnmarshaler)
 	switch {
 	case isText && n.Kind == yaml.ScalarNode:

@@ -18,7 +18,8 @@ import (
 )
 
 // Error is one fault of the configuration and its place. Line and Column
-// count from 1; they are 0 where the fault is the whole file.
+// count from 1; they are 0 where the fault is the whole file, and Column is 0
+// for a fault of the YAML syntax, whose parser tells none.
 type Error struct {
 	File         string
 	Line, Column int
@@ -29,8 +30,10 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.File)
-	if e.Line > 0 {
-		fmt.Fprintf(&b, ":%d:%d", e.Line, e.Column)
+	for _, n := range []int{e.Line, e.Column} {
+		if n > 0 {
+			fmt.Fprintf(&b, ":%d", n)
+		}
 	}
 	if e.Path != "" {
 		b.WriteString(": " + e.Path)

@@ -2,21 +2,21 @@ package metric
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 )
 
-// Family is the encoded form of the series of one metric from one run: what a
-// scrape writes without working on it again.
+// Family is the series of one metric from one run, ordered by labels. It is
+// encoded once for each format that somebody scrapes, not once a scrape.
 type Family struct {
 	Desc        *Desc
-	Text        Encoded
-	OpenMetrics Encoded
+	text        func() (Encoded, error)
+	openMetrics func() (Encoded, error)
 }
 
 // Encoded is a metric family in one exposition format. Families of the same
@@ -26,8 +26,38 @@ type Encoded struct {
 	Samples []byte
 }
 
-// Families encodes the batch, ordered by name, series ordered by labels.
-func (b *Batch) Families() ([]Family, error) {
+// Text gives the family in the Prometheus text format.
+func (f Family) Text() (Encoded, error) { return f.text() }
+
+// OpenMetrics gives the family in the OpenMetrics 1.0 text format.
+func (f Family) OpenMetrics() (Encoded, error) { return f.openMetrics() }
+
+// Families gives what the batch holds, ordered by name.
+func (b *Batch) Families() []Family {
+	families := make([]Family, 0, len(b.families))
+	for _, d := range b.descs() {
+		mf := d.family(b.families[d].metrics)
+		families = append(families, Family{
+			Desc:        d,
+			text:        encoder(mf, expfmt.MetricFamilyToText),
+			openMetrics: encoder(mf, toOpenMetrics),
+		})
+	}
+	return families
+}
+
+// MetricFamilies returns the batch as client_model values, for checks that
+// work on them.
+func (b *Batch) MetricFamilies() []*dto.MetricFamily {
+	var out []*dto.MetricFamily
+	for _, d := range b.descs() {
+		out = append(out, d.family(b.families[d].metrics))
+	}
+	return out
+}
+
+// descs are the declarations that have series, by name.
+func (b *Batch) descs() []*Desc {
 	descs := make([]*Desc, 0, len(b.families))
 	for d, f := range b.families {
 		if len(f.metrics) > 0 {
@@ -35,28 +65,7 @@ func (b *Batch) Families() ([]Family, error) {
 		}
 	}
 	slices.SortFunc(descs, func(x, y *Desc) int { return strings.Compare(x.Name, y.Name) })
-	families := make([]Family, 0, len(descs))
-	for _, d := range descs {
-		f, err := encode(d, b.families[d].metrics)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", d.Name, err)
-		}
-		families = append(families, f)
-	}
-	return families, nil
-}
-
-// MetricFamilies returns the batch as client_model values, for checks that
-// work on them.
-func (b *Batch) MetricFamilies() []*dto.MetricFamily {
-	var out []*dto.MetricFamily
-	for d, f := range b.families {
-		if len(f.metrics) > 0 {
-			out = append(out, d.family(f.metrics))
-		}
-	}
-	slices.SortFunc(out, func(x, y *dto.MetricFamily) int { return strings.Compare(x.GetName(), y.GetName()) })
-	return out
+	return descs
 }
 
 // Type is the metric's exposed type.
@@ -83,16 +92,19 @@ func (d *Desc) family(metrics []*dto.Metric) *dto.MetricFamily {
 	return &dto.MetricFamily{Name: &d.Name, Help: &d.Help, Type: d.Type().Enum(), Metric: metrics}
 }
 
-func encode(d *Desc, metrics []*dto.Metric) (Family, error) {
-	mf := d.family(metrics)
-	var text, om bytes.Buffer
-	if _, err := expfmt.MetricFamilyToText(&text, mf); err != nil {
-		return Family{}, err
-	}
-	if _, err := expfmt.MetricFamilyToOpenMetrics(&om, mf); err != nil {
-		return Family{}, err
-	}
-	return Family{Desc: d, Text: split(text.Bytes()), OpenMetrics: split(om.Bytes())}, nil
+func toOpenMetrics(w io.Writer, mf *dto.MetricFamily) (int, error) {
+	return expfmt.MetricFamilyToOpenMetrics(w, mf)
+}
+
+// encoder encodes the family when it is first asked for.
+func encoder(mf *dto.MetricFamily, encode func(io.Writer, *dto.MetricFamily) (int, error)) func() (Encoded, error) {
+	return sync.OnceValues(func() (Encoded, error) {
+		var buf bytes.Buffer
+		if _, err := encode(&buf, mf); err != nil {
+			return Encoded{}, err
+		}
+		return split(buf.Bytes()), nil
+	})
 }
 
 // split parts the comment lines at the start from the samples.
@@ -107,7 +119,11 @@ func split(encoded []byte) Encoded {
 // WriteText writes families in the text format.
 func WriteText(w io.Writer, families []Family) error {
 	for _, f := range families {
-		for _, part := range [][]byte{f.Text.Header, f.Text.Samples} {
+		encoded, err := f.Text()
+		if err != nil {
+			return err
+		}
+		for _, part := range [][]byte{encoded.Header, encoded.Samples} {
 			if _, err := w.Write(part); err != nil {
 				return err
 			}

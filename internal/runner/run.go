@@ -109,6 +109,10 @@ func (u *unit) finish(c *call, begun time.Time, r outcome, ctx context.Context) 
 		return // removed meanwhile: neither success nor failure
 	}
 	u.ended(begun)
+	if errors.Is(r.err, collector.ErrUnchanged) && u.s.Up {
+		u.succeed()
+		return
+	}
 	u.s.Series = r.batch.Series()
 	u.s.SeriesDropped += uint64(r.batch.Dropped())
 	if err != nil {
@@ -147,11 +151,7 @@ func seal(r outcome, ctx context.Context) (live, good []metric.Family, reason Re
 	case invalid != nil:
 		return nil, nil, ReasonInvalid, invalid
 	}
-	families, err := r.batch.Families()
-	if err != nil {
-		return nil, nil, ReasonInvalid, err
-	}
-	for _, f := range families {
+	for _, f := range r.batch.Families() {
 		if f.Desc.Live {
 			live = append(live, f)
 		} else {

@@ -305,6 +305,29 @@ func TestAtScrape(t *testing.T) {
 	})
 }
 
+// A run that found nothing changed renews the last one; without a last one it
+// is a failure.
+func TestUnchanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := manager(t)
+		defer m.Close(context.Background())
+		runs := 0
+		m.Apply([]collector.Source{source(t, "a", time.Minute, "", &behaviour{collect: func(_ context.Context, out *metric.Batch) error {
+			if runs++; runs == 2 {
+				out.Gauge(value, 1, "x")
+				return nil
+			}
+			return collector.ErrUnchanged
+		}})})
+		time.Sleep(10 * time.Second)
+		has(t, gather(m), `vulcan_collector_failures_total{collector="a",source="default",reason="error"} 1`)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		has(t, gather(m), `test_value{source="default",n="x"} 1`, `vulcan_collector_up{collector="a",source="default"} 1`,
+			`vulcan_collector_failures_total{collector="a",source="default",reason="error"} 1`)
+	})
+}
+
 // A reload keeps unchanged sources, ends changed ones completely before their
 // successor starts, and drops removed ones.
 func TestReload(t *testing.T) {

@@ -63,11 +63,7 @@ func (m *Manager) self(units []*unit) []metric.Family {
 	out.Time(reloadTimestamp, config.loaded)
 	out.Bool(statePersistent, m.deps.State.Err() == nil)
 	out.Counter(stateCorrupt, float64(m.deps.State.Corrupt()))
-	families, err := out.Families()
-	if err != nil {
-		m.deps.Logger.Error("own metrics cannot be encoded", "err", err)
-	}
-	return families
+	return out.Families()
 }
 
 func (s Status) emit(out *metric.Batch) {

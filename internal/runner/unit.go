@@ -93,11 +93,7 @@ func (u *unit) inventory() []metric.Family {
 		u.logger.Error("inventory is wrong", "err", err)
 		return nil
 	}
-	families, err := out.Families()
-	if err != nil {
-		u.logger.Error("inventory cannot be encoded", "err", err)
-	}
-	return families
+	return out.Families()
 }
 
 // run is the life of a source.

@@ -47,7 +47,7 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 		expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics))
 	openMetrics := format.FormatType() == expfmt.TypeOpenMetrics
 	var body bytes.Buffer
-	writeFamilies(&body, parts, openMetrics)
+	s.writeFamilies(&body, parts, openMetrics)
 	if err := s.writeProcess(&body, format); err != nil {
 		s.opts.Logger.Error("process metrics", "err", err)
 	}
@@ -86,13 +86,18 @@ func budget(r *http.Request) time.Duration {
 }
 
 // writeFamilies merges the families of all sources by name.
-func writeFamilies(body *bytes.Buffer, parts [][]metric.Family, openMetrics bool) {
+func (s *Server) writeFamilies(body *bytes.Buffer, parts [][]metric.Family, openMetrics bool) {
 	byName := map[string][]metric.Encoded{}
 	for _, families := range parts {
 		for _, f := range families {
-			encoded := f.Text
+			encode := f.Text
 			if openMetrics {
-				encoded = f.OpenMetrics
+				encode = f.OpenMetrics
+			}
+			encoded, err := encode()
+			if err != nil {
+				s.opts.Logger.Error("a metric cannot be encoded", "metric", f.Desc.Name, "err", err)
+				continue
 			}
 			byName[f.Desc.Name] = append(byName[f.Desc.Name], encoded)
 		}
