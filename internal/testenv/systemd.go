@@ -157,7 +157,7 @@ func (h *SystemdHost) Systemctl(args ...string) string {
 func (h *SystemdHost) TrySystemctl(args ...string) (string, error) {
 	args = append([]string{"--target", strconv.Itoa(h.inner), "--mount", "--pid", "--", "systemctl"}, args...)
 	cmd := exec.Command("nsenter", args...)
-	cmd.Env = append(os.Environ(), "SYSTEMCTL_FORCE_BUS=0", "SYSTEMD_PAGER=", "SYSTEMD_UNIT_PATH="+filepath.Join(h.Dir, "units"))
+	cmd.Env = append(os.Environ(), "SYSTEMCTL_FORCE_BUS=0", "SYSTEMD_PAGER=", "SYSTEMD_UNIT_PATH=/etc/systemd/system")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

@@ -2,7 +2,7 @@
 # systemd.sh DIR - boots a real `systemd --system` as PID 1 of a private PID namespace, with its
 # own system bus. Runs in the foreground and needs root; tests start it through testenv.Systemd.
 #
-#   DIR/units        the only unit files that this manager loads
+#   DIR/units        its /etc/systemd/system and the only unit files that it loads
 #   DIR/run          its /run (the bus is DIR/run/dbus/system_bus_socket)
 #   DIR/var          its /var/lib/systemd (stamps of Persistent= timers survive a reboot)
 #   DIR/console.log  what PID 1 logs
@@ -30,6 +30,8 @@ mounts)
   # /run first, and -n always: otherwise mount(8) writes to the host's /run/mount.
   mount -n --bind "$dir/run" /run
   mount -n --bind "$dir/var" /var/lib/systemd
+  # systemctl enable and mask write here, never to the host.
+  mount -n --bind "$dir/units" /etc/systemd/system
   # A cgroup of our own in the unified hierarchy, on hosts with cgroup v1 too.
   mount -n -t cgroup2 none "$dir/cgroup"
   mkdir -p "$dir/cgroup/$3"
@@ -47,7 +49,7 @@ boot)
   hostname vulcan-test
   # container= tells systemd that it is not alone on the hardware. Never drop it.
   exec env -i PATH="$PATH" container=vulcan-test SYSTEMD_LOG_TARGET=console \
-    SYSTEMD_UNIT_PATH="$dir/units" \
+    SYSTEMD_UNIT_PATH=/etc/systemd/system \
     SYSTEMD_GENERATOR_PATH="$dir/none" SYSTEMD_ENVIRONMENT_GENERATOR_PATH="$dir/none" \
     /lib/systemd/systemd --system --unit=default.target --show-status=no
   ;;
