@@ -46,3 +46,13 @@ func runEvent(u *Unit, ok bool) RunEvent {
 	}
 	return e
 }
+
+// LastRun is the run of a service that ended last, as far as the manager
+// still knows it: nothing after a reboot, nor while the next one goes on. Its
+// Exit tells one run from another.
+func (u *Unit) LastRun() (RunEvent, bool) {
+	if u.Type() != "service" || u.InvocationID == "" || !u.ended() || u.endTime().IsZero() {
+		return RunEvent{}, false
+	}
+	return runEvent(u, !u.failed() && u.Result == "success"), true
+}

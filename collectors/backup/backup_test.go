@@ -1,0 +1,263 @@
+package backup
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"vulcan.lan/vulcan_exporter/internal/collector"
+	"vulcan.lan/vulcan_exporter/internal/collectortest"
+	"vulcan.lan/vulcan_exporter/internal/metric"
+	"vulcan.lan/vulcan_exporter/internal/state"
+	"vulcan.lan/vulcan_exporter/internal/systemd"
+	"vulcan.lan/vulcan_exporter/internal/testenv"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestLint(t *testing.T) { collectortest.Lint(t, Definition()) }
+
+const patience = 20 * time.Second
+
+// observer is the collector on a real system bus, with state that outlives it.
+type observer struct {
+	t      *testing.T
+	source collector.Source
+	dir    string
+	c      collector.Collector
+	stop   func()
+	last   *metric.Batch
+}
+
+func observe(t *testing.T, yaml string) *observer {
+	t.Helper()
+	o := &observer{t: t, source: collectortest.Load(t, Definition(), yaml)[0], dir: t.TempDir()}
+	o.begin()
+	t.Cleanup(func() { o.stop() })
+	return o
+}
+
+// begin is a start of the exporter.
+func (o *observer) begin() {
+	o.t.Helper()
+	env := collectortest.Env(o.t)
+	env.Now = time.Now
+	store, unlock, err := state.Open(o.dir, env.Logger).Source("backup", "default")
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	hub := systemd.NewHub(env.Logger)
+	env.State, env.Systemd = store, hub
+	if o.c, err = o.source.New(env); err != nil {
+		o.t.Fatal(err)
+	}
+	o.stop = func() {
+		if err := o.c.(collector.Closer).Close(); err != nil {
+			o.t.Error(err)
+		}
+		if err := hub.Close(); err != nil {
+			o.t.Error(err)
+		}
+		unlock()
+	}
+}
+
+// restart is a restart of the exporter.
+func (o *observer) restart() { o.stop(); o.begin() }
+
+func (o *observer) text() string {
+	o.t.Helper()
+	out, err := collectortest.Collect(o.t, o.source, o.c)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.last = out
+	return collectortest.Text(o.t, out)
+}
+
+// sees waits for all lines; a line that begins with ! must be absent.
+func (o *observer) sees(lines ...string) {
+	o.t.Helper()
+	testenv.Eventually(o.t, patience, func() error {
+		text := o.text()
+		for _, line := range lines {
+			want, unwanted := strings.CutPrefix(line, "!")
+			if strings.Contains(text, want) == unwanted {
+				return fmt.Errorf("%s in\n%s", line, text)
+			}
+		}
+		return nil
+	})
+}
+
+// value reads one sample.
+func (o *observer) value(series string) float64 {
+	o.t.Helper()
+	for line := range strings.Lines(o.text()) {
+		if rest, ok := strings.CutPrefix(line, series+" "); ok {
+			var v float64
+			if _, err := fmt.Sscan(rest, &v); err != nil {
+				o.t.Fatal(err)
+			}
+			return v
+		}
+	}
+	o.t.Fatalf("no %s in\n%s", series, o.text())
+	return 0
+}
+
+func of(name, unit, backup string) string {
+	return fmt.Sprintf(`%s{source="default",name=%q,backup=%q}`, name, unit, backup)
+}
+
+const (
+	oneshot = "[Unit]\nDefaultDependencies=no\nStartLimitIntervalSec=0\n[Service]\nType=oneshot\n"
+	daily   = "[Unit]\nDefaultDependencies=no\n[Timer]\nOnCalendar=daily\n"
+)
+
+func boot(t *testing.T) *testenv.SystemdHost {
+	t.Helper()
+	h := testenv.Systemd(t, map[string]string{
+		"restic-backups-Home.service":  oneshot + "ExecStart=/bin/true\n",
+		"restic-backups-Home.timer":    daily,
+		"restic-backups-Audio.service": oneshot + "ExecStart=/bin/true\n",
+		"restic-backups-Audio.timer":   strings.Replace(daily, "daily", "weekly", 1),
+		"restic-backups-Hangs.service": oneshot + "ExecStartPre=/bin/sleep 600\nExecStart=/bin/true\n",
+		"postgresql-backup.service":    oneshot + "ExecStart=/bin/sleep 600\n",
+	})
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", h.BusAddress())
+	return h
+}
+
+const jobs = `
+jobs:
+  - units: "restic-backups-*.service"
+  - {units: postgresql-backup.service, expected_interval: 1d}
+  - units: "gone-*.service"
+`
+
+const home = "restic-backups-Home.service"
+
+func TestJobs(t *testing.T) {
+	h := boot(t)
+	h.Systemctl("start", "restic-backups-Home.timer", "restic-backups-Audio.timer")
+	o := observe(t, jobs)
+
+	// Result of a unit that never ran reads success, and is none.
+	o.sees(of("backup_job_configured", home, "Home")+" 1", of("backup_never_succeeded", home, "Home")+" 1",
+		of("backup_timer_active", home, "Home")+" 1", of("backup_next_run_timestamp_seconds", home, "Home"),
+		of("backup_job_configured", "postgresql-backup.service", "postgresql-backup")+" 1",
+		of("backup_expected_interval_seconds", "postgresql-backup.service", "postgresql-backup")+" 86400",
+		`backup_jobs_matched{source="default",units="gone-*.service"} 0`,
+		`backup_jobs_matched{source="default",units="restic-backups-*.service"} 3`,
+		"!"+of("backup_last_success_timestamp_seconds", home, "Home"), "!"+of("backup_last_run_success", home, "Home"),
+		"!"+of("backup_timer_active", "postgresql-backup.service", "postgresql-backup"))
+
+	h.Systemctl("start", home)
+	o.sees(of("backup_last_run_success", home, "Home")+" 1", of("backup_never_succeeded", home, "Home")+" 0",
+		of("backup_failures_total", home, "Home")+" 0", of("backup_duration_seconds", home, "Home"))
+	success := o.value(of("backup_last_success_timestamp_seconds", home, "Home"))
+	if age := float64(time.Now().Unix()) - success; age < -1 || age > patience.Seconds() {
+		t.Errorf("success %v s ago", age)
+	}
+
+	// A failed run does not renew the success, and is counted once.
+	h.WriteUnit(home, oneshot+"ExecStart=/bin/false\n")
+	h.Systemctl("daemon-reload")
+	_, _ = h.TrySystemctl("start", home)
+	o.sees(of("backup_last_run_success", home, "Home")+" 0", of("backup_service_failed", home, "Home")+" 1",
+		of("backup_failures_total", home, "Home")+" 1")
+	if now := o.value(of("backup_last_success_timestamp_seconds", home, "Home")); now != success {
+		t.Errorf("a failed run moved the success from %v to %v", success, now)
+	}
+	h.Systemctl("reset-failed", home)
+	o.sees(of("backup_service_failed", home, "Home")+" 0", of("backup_last_run_success", home, "Home")+" 0")
+
+	// A restart of the exporter and a reboot change nothing of the past.
+	o.restart()
+	o.sees(of("backup_failures_total", home, "Home")+" 1", of("backup_last_run_success", home, "Home")+" 0")
+	o.stop()
+	h.Reboot()
+	o.begin()
+	o.sees(of("backup_failures_total", home, "Home")+" 1", of("backup_last_run_success", home, "Home")+" 0")
+	if now := o.value(of("backup_last_success_timestamp_seconds", home, "Home")); now != success {
+		t.Errorf("a reboot moved the success from %v to %v", success, now)
+	}
+
+	// A timer that was not enabled is off after the reboot.
+	o.sees(of("backup_timer_active", home, "Home")+" 0", "!"+of("backup_next_run_timestamp_seconds", home, "Home"))
+
+	// What ends while the exporter is down is taken over.
+	o.stop()
+	h.WriteUnit(home, oneshot+"ExecStart=/bin/true\n")
+	h.Systemctl("daemon-reload")
+	h.Systemctl("start", "restic-backups-Home.timer") // keeps the unit in memory
+	h.Systemctl("start", home)
+	o.begin()
+	o.sees(of("backup_last_run_success", home, "Home")+" 1", of("backup_failures_total", home, "Home")+" 1")
+	if now := o.value(of("backup_last_success_timestamp_seconds", home, "Home")); now <= success {
+		t.Errorf("the run in between was not taken over: %v", now)
+	}
+
+	h.Systemctl("stop", "restic-backups-Home.timer")
+	h.RemoveUnit(home)
+	h.RemoveUnit("restic-backups-Home.timer")
+	h.Systemctl("daemon-reload")
+	o.sees("!name=\"" + home + "\"")
+}
+
+// A run that hangs in ExecStartPre is running, not a success, and its past
+// stays what it was; killed, it is one failure.
+func TestHangAndKill(t *testing.T) {
+	h := boot(t)
+	o := observe(t, jobs)
+	const hangs, dump = "restic-backups-Hangs.service", "postgresql-backup.service"
+	h.Systemctl("start", "--no-block", hangs, dump)
+	o.sees(of("backup_running", hangs, "Hangs")+" 1", of("backup_running", dump, "postgresql-backup")+" 1",
+		"!"+of("backup_last_exit_timestamp_seconds", hangs, "Hangs"), of("backup_never_succeeded", hangs, "Hangs")+" 1")
+	h.Systemctl("kill", "--signal=KILL", hangs, dump)
+	for unit, name := range map[string]string{hangs: "Hangs", dump: "postgresql-backup"} {
+		o.sees(of("backup_running", unit, name)+" 0", of("backup_last_run_success", unit, name)+" 0",
+			of("backup_failures_total", unit, name)+" 1", of("backup_never_succeeded", unit, name)+" 1",
+			of("backup_last_start_timestamp_seconds", unit, name))
+	}
+}
+
+// Without a bus no job is told, but artifacts are.
+func TestDeadBus(t *testing.T) {
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+filepath.Join(t.TempDir(), "none"))
+	file := filepath.Join(t.TempDir(), "a.tar")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := collectortest.Load(t, Definition(), `
+jobs: [{units: a.service}]
+artifacts: [{name: a, path: `+file+`}]`)[0]
+	out, err := collectortest.Run(t, s, collectortest.Env(t))
+	if err == nil {
+		t.Error("no error")
+	}
+	text := collectortest.Text(t, out)
+	if strings.Contains(text, "backup_job") || !strings.Contains(text, `backup_artifact_size_bytes{source="default",backup="a"} 1`) {
+		t.Error(text)
+	}
+}
+
+func TestMatched(t *testing.T) {
+	for _, c := range [][3]string{
+		{"restic-backups-*.service", "restic-backups-Home.service", "Home"},
+		{"postgresql-backup.service", "postgresql-backup.service", "postgresql-backup"},
+		{"*-backup.service", "a-b-backup.service", "a-b"},
+		{"*backup*.service", "my-backup-x.service", "my-backup-x"},
+		{"backup@*.service", "backup@home.service", "home"},
+	} {
+		if got := matched(c[0], c[1]); got != c[2] {
+			t.Errorf("%s matches %s as %q, want %q", c[0], c[1], got, c[2])
+		}
+	}
+}
