@@ -99,8 +99,8 @@ func (h *Handle) Require(interest Interest) {
 	w := h.shared.watcher
 	w.mu.Lock()
 	w.interests[h] = interest
-	w.version++
-	h.version = w.version
+	w.asked++
+	h.version = w.asked
 	w.mu.Unlock()
 	w.wake()
 }
@@ -131,6 +131,9 @@ func (h *Handle) Snapshot(ctx context.Context) (*Snapshot, error) {
 	return h.shared.read(ctx, version)
 }
 
+// Stats returns what the watcher has counted, also while its bus is down.
+func (h *Handle) Stats() Stats { return h.shared.statistics() }
+
 // Close releases the handle; its subscriptions end. It may be called more than once.
 func (h *Handle) Close() error {
 	h.once.Do(func() {
@@ -138,7 +141,7 @@ func (h *Handle) Close() error {
 		w.mu.Lock()
 		delete(w.interests, h)
 		delete(w.subscribers, h)
-		w.version++
+		w.asked++
 		w.mu.Unlock()
 		w.wake()
 

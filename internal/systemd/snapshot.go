@@ -14,6 +14,8 @@ type Snapshot struct {
 	// At is when the manager was last known to answer, seconds ago at most.
 	At    time.Time
 	Stats Stats
+	// Version is another one whenever anything but At has changed.
+	Version uint64
 
 	units       []*Unit // by name
 	aliases     map[string]string
@@ -25,7 +27,7 @@ type Stats struct {
 	Connects uint64 // connections that got as far as a full resync; the first is 1
 	Resyncs  uint64 // full resyncs: one a connection, daemon-reload or daemon-reexec
 	Reloads  uint64 // daemon-reload and daemon-reexec seen
-	Signals  uint64
+	Signals  uint64 // does not make another Version
 }
 
 // Units returns all units, by name: those in the manager's memory but devices, those that an
@@ -55,9 +57,23 @@ func (s *Snapshot) Match(pattern string) []*Unit {
 	return units
 }
 
-// NextElapse is when a timer elapses next by today's wall clock; zero if it is not scheduled,
-// which is so while the unit that it started still runs.
-func (s *Snapshot) NextElapse(t *Timer) time.Time { return t.next(s.clockOffset) }
+// NextElapse is when a timer elapses next by the wall clock; zero if it is not scheduled. That is
+// so while the unit that it started still runs, when systemd shows the elapse that has passed.
+func (s *Snapshot) NextElapse(u *Unit) time.Time {
+	if u.SubState != "waiting" {
+		return time.Time{}
+	}
+	return u.Timer.next(s.clockOffset)
+}
+
+// NewSnapshot makes a snapshot of given units, for tests of what reads snapshots.
+func NewSnapshot(at time.Time, units ...*Unit) *Snapshot {
+	s := &Snapshot{At: at, Version: 1, units: slices.Clone(units)}
+	slices.SortFunc(s.units, byName)
+	return s
+}
+
+func byName(a, b *Unit) int { return strings.Compare(a.Name, b.Name) }
 
 // Match tells whether a unit's name matches a glob of systemctl(1): *, ? and [...], and a
 // backslash that means itself, as unit names have it.
@@ -105,7 +121,7 @@ func (t *table) snapshot() *Snapshot {
 			s.units = append(s.units, r.unit)
 		}
 	}
-	slices.SortFunc(s.units, func(a, b *Unit) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.units, byName)
 	for alias, id := range t.aliases {
 		s.aliases[alias] = id
 	}
@@ -123,12 +139,10 @@ func clockOffset() time.Duration {
 }
 
 // steadyOffset is clockOffset, constant between steps of the clock: otherwise each scrape would
-// show another nanosecond for the same elapse.
+// show another nanosecond for the same elapse. Callers hold mu.
 func (w *watcher) steadyOffset() time.Duration {
-	current, last := clockOffset(), time.Duration(w.offset.Load())
-	if (current - last).Abs() < 50*time.Millisecond {
-		return last
+	if current := clockOffset(); (current - w.offset).Abs() > 50*time.Millisecond {
+		w.offset = current
 	}
-	w.offset.Store(int64(current))
-	return current
+	return w.offset
 }

@@ -82,7 +82,7 @@ func (s *session) wanted() (names, patterns []string, version uint64) {
 	}
 	slices.Sort(names)
 	slices.Sort(patterns)
-	return slices.Compact(names), slices.Compact(patterns), s.version
+	return slices.Compact(names), slices.Compact(patterns), s.asked
 }
 
 // takeList takes up Manager.ListUnits and returns the units whose properties are to be read.

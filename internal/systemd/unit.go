@@ -70,13 +70,27 @@ type Timer struct {
 	// known; while the unit that it started still runs there is no next one. 0 is unknown.
 	Interval time.Duration
 
-	nextRealtime  time.Time
-	nextMonotonic time.Duration // of CLOCK_MONOTONIC; 0 is none
+	// The next elapse of calendar and of other triggers, the latter on CLOCK_MONOTONIC (0 is
+	// none). Snapshot.NextElapse makes one time of them.
+	NextRealtime  time.Time
+	NextMonotonic time.Duration
 }
 
 // Active tells whether the unit is up: active or reloading.
 func (u *Unit) Active() bool {
 	return u.ActiveState == "active" || u.ActiveState == "reloading" || u.ActiveState == "refreshing"
+}
+
+// Installed tells whether the unit is there to be used: it is up or failed, or its file can be
+// loaded and is not disabled. It leaves out what something merely refers to.
+func (u *Unit) Installed() bool {
+	switch {
+	case u.ActiveState != "" && u.ActiveState != "inactive":
+		return true
+	case u.LoadState == "" || u.LoadState == "not-found" || u.LoadState == "masked":
+		return false
+	}
+	return u.FileState != "disabled" && u.FileState != "masked"
 }
 
 // Type is the unit's suffix, such as service.
@@ -164,11 +178,11 @@ func (u *Unit) setType(p properties) {
 		set(p, "Unit", &t.Unit)
 		set(p, "Persistent", &t.Persistent)
 		setTime(p, "LastTriggerUSec", &t.LastTrigger)
-		setTime(p, "NextElapseUSecRealtime", &t.nextRealtime)
+		setTime(p, "NextElapseUSecRealtime", &t.NextRealtime)
 		if usec, ok := p["NextElapseUSecMonotonic"].Value().(uint64); ok {
-			t.nextMonotonic = 0
+			t.NextMonotonic = 0
 			if usec < math.MaxInt64/1000 {
-				t.nextMonotonic = time.Duration(usec) * time.Microsecond
+				t.NextMonotonic = time.Duration(usec) * time.Microsecond
 			}
 		}
 	}
@@ -177,12 +191,12 @@ func (u *Unit) setType(p properties) {
 // next is when the timer elapses next, given wall clock minus CLOCK_MONOTONIC; zero if unknown.
 // A timer with both kinds of triggers elapses at the first.
 func (t *Timer) next(clockOffset time.Duration) time.Time {
-	if t.nextMonotonic == 0 {
-		return t.nextRealtime
+	if t.NextMonotonic == 0 {
+		return t.NextRealtime
 	}
-	next := time.Unix(0, int64(clockOffset+t.nextMonotonic))
-	if !t.nextRealtime.IsZero() && t.nextRealtime.Before(next) {
-		return t.nextRealtime
+	next := time.Unix(0, int64(clockOffset+t.NextMonotonic))
+	if !t.NextRealtime.IsZero() && t.NextRealtime.Before(next) {
+		return t.NextRealtime
 	}
 	return next
 }

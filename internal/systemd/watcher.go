@@ -24,7 +24,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -50,19 +49,20 @@ type watcher struct {
 	logger  *slog.Logger
 	now     func() time.Time
 
-	nudge  chan struct{} // interests have changed
-	offset atomic.Int64  // wall clock minus CLOCK_MONOTONIC in ns, see steadyOffset
+	nudge chan struct{} // interests have changed
 
 	mu          sync.Mutex
 	table       table
 	interests   map[*Handle]Interest
-	version     uint64 // of interests
+	asked       uint64 // version of interests
 	resolved    uint64 // version that the table answers
 	subscribers map[*Handle][]func(RunEvent)
 	down        error // nil while the table is true
 	verified    time.Time
 	stats       Stats
 	snapshot    *Snapshot     // cache, nil after a change
+	version     uint64        // of snapshot
+	offset      time.Duration // wall clock minus CLOCK_MONOTONIC, see steadyOffset
 	changed     chan struct{} // closed at a change of down or resolved
 }
 
@@ -150,14 +150,9 @@ func (w *watcher) read(ctx context.Context, version uint64) (*Snapshot, error) {
 		w.mu.Lock()
 		down, changed := w.down, w.changed
 		if down == nil && w.resolved >= version {
-			if w.snapshot == nil {
-				w.snapshot = w.table.snapshot()
-			}
-			s := *w.snapshot
-			s.At, s.Stats = w.verified, w.stats
+			s := w.current()
 			w.mu.Unlock()
-			s.clockOffset = w.steadyOffset()
-			return &s, nil
+			return s, nil
 		}
 		w.mu.Unlock()
 		if down != nil && !errors.Is(down, errConnecting) {
@@ -169,6 +164,19 @@ func (w *watcher) read(ctx context.Context, version uint64) (*Snapshot, error) {
 			return nil, fmt.Errorf("bus of systemd (%s): no answer yet: %w", busName(w.address), ctx.Err())
 		}
 	}
+}
+
+// current makes a snapshot, or takes the last one when nothing has changed. Callers hold mu.
+func (w *watcher) current() *Snapshot {
+	offset := w.steadyOffset()
+	if w.snapshot == nil || w.snapshot.clockOffset != offset {
+		w.snapshot = w.table.snapshot()
+		w.version++
+		w.snapshot.Version, w.snapshot.clockOffset = w.version, offset
+	}
+	s := *w.snapshot
+	s.At, s.Stats = w.verified, w.stats
+	return &s
 }
 
 func busName(address string) string {

@@ -312,16 +312,16 @@ func TestTimers(t *testing.T) {
 	if u := s.Unit("calendar.timer"); u.Timer.Unit != "job.service" || !u.Timer.LastTrigger.IsZero() || u.Timer.Interval != 0 {
 		t.Errorf("calendar.timer never ran: %+v", *u)
 	}
-	next := s.NextElapse(&s.Unit("calendar.timer").Timer)
+	next := s.NextElapse(s.Unit("calendar.timer"))
 	if ahead := time.Until(next); ahead < 0 || ahead > 25*time.Hour || next.Second() > 0 && next.Minute() > 1 {
 		t.Errorf("calendar.timer elapses at %s", next)
 	}
 	u := s.Unit("monotonic.timer")
-	next = s.NextElapse(&u.Timer)
+	next = s.NextElapse(u)
 	if d := next.Sub(u.ActiveEnter) - time.Hour; d.Abs() > time.Second {
 		t.Errorf("monotonic.timer: entered %s, elapses %s", u.ActiveEnter, next)
 	}
-	if next != f.snapshot().NextElapse(&u.Timer) {
+	if next != f.snapshot().NextElapse(u) {
 		t.Error("the same elapse has two times")
 	}
 	before := time.Now()
