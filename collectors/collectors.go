@@ -4,12 +4,15 @@ package collectors
 import (
 	_ "embed"
 
+	"vulcan.lan/vulcan_exporter/collectors/zfs"
 	"vulcan.lan/vulcan_exporter/internal/collector"
 )
 
 // All lists every collector, by name.
 func All() []*collector.Definition {
-	return []*collector.Definition{}
+	return []*collector.Definition{
+		zfs.Definition(),
+	}
 }
 
 // DefaultConfig observes what any Linux machine has, without configuration.
