@@ -5,6 +5,7 @@ import (
 	_ "embed"
 
 	"vulcan.lan/vulcan_exporter/collectors/zfs"
+	"vulcan.lan/vulcan_exporter/collectors/backup"
 	"vulcan.lan/vulcan_exporter/internal/collector"
 )
 
