@@ -113,7 +113,7 @@ func (w *watcher) setDown(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.down == nil || errors.Is(w.down, errConnecting) {
-		w.logger.Warn("systemd cannot be watched; trying again", "bus", w.address, "err", err)
+		w.logger.Warn("systemd cannot be watched; trying again", "bus", busName(w.address), "err", err)
 	}
 	w.down, w.snapshot = err, nil
 	w.broadcast()
@@ -124,7 +124,7 @@ func (w *watcher) setUp(version uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.down != nil {
-		w.logger.Info("watching systemd", "bus", w.address, "units", len(w.table.records))
+		w.logger.Info("watching systemd", "bus", busName(w.address), "units", len(w.table.records))
 		w.stats.Connects++
 	}
 	w.down, w.snapshot, w.resolved, w.verified = nil, nil, version, w.now()
