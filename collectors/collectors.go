@@ -4,14 +4,19 @@ package collectors
 import (
 	_ "embed"
 
-	"vulcan.lan/vulcan_exporter/collectors/zfs"
 	"vulcan.lan/vulcan_exporter/collectors/backup"
+	"vulcan.lan/vulcan_exporter/collectors/criticalservice"
+	"vulcan.lan/vulcan_exporter/collectors/systemd"
+	"vulcan.lan/vulcan_exporter/collectors/zfs"
 	"vulcan.lan/vulcan_exporter/internal/collector"
 )
 
 // All lists every collector, by name.
 func All() []*collector.Definition {
 	return []*collector.Definition{
+		backup.Definition(),
+		criticalservice.Definition(),
+		systemd.Definition(),
 		zfs.Definition(),
 	}
 }
