@@ -139,6 +139,7 @@ func TestPromtool(t *testing.T) {
 	promtool := testenv.Tool(t, "promtool")
 	run := func(args ...string) func(*testing.T) {
 		return func(t *testing.T) {
+			t.Parallel()
 			if out, err := exec.Command(promtool, args...).CombinedOutput(); err != nil {
 				t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 			}
