@@ -25,6 +25,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -159,11 +160,10 @@ func (c *Collector) Collect(ctx context.Context, out *metric.Batch) error {
 	listings := c.listDatasets(ctx, pools)
 	for i, p := range pools {
 		emitPool(out, p, listings[i].root)
-		for _, s := range statuses {
-			if s.Name == p.name {
-				emitStatus(out, s)
-				c.emitScrub(out, p, s.Scan, listings[i].root)
-			}
+		// A pool that was imported a moment ago has no status yet.
+		if at := slices.IndexFunc(statuses, func(s status.Pool) bool { return s.Name == p.name }); at >= 0 {
+			emitStatus(out, statuses[at])
+			c.emitScrub(out, p, statuses[at].Scan, listings[i].root)
 		}
 		c.emitDatasets(out, p, listings[i])
 	}

@@ -81,16 +81,16 @@ func (p Pool) Clean() bool {
 
 func above0(n *uint64) bool { return n != nil && *n > 0 }
 
-// unique makes the names of a pool's vdevs unique within their class. ZFS
-// shows a device twice at most while it is being moved.
+// unique makes the names of a pool's vdevs unique within their class. ZFS may
+// show a device twice while it is being moved.
 func unique(vdevs []Vdev) {
-	seen := map[[2]string]int{}
+	seen := map[[2]string]bool{}
 	for i := range vdevs {
-		key := [2]string{vdevs[i].Class, vdevs[i].Name}
-		seen[key]++
-		if n := seen[key]; n > 1 {
-			vdevs[i].Name += "#" + strconv.Itoa(n)
+		name := vdevs[i].Name
+		for n := 2; seen[[2]string{vdevs[i].Class, vdevs[i].Name}]; n++ {
+			vdevs[i].Name = name + "#" + strconv.Itoa(n)
 		}
+		seen[[2]string{vdevs[i].Class, vdevs[i].Name}] = true
 	}
 }
 

@@ -161,7 +161,7 @@ func parseConfig(lines []string) ([]Vdev, error) {
 }
 
 func parseRow(name string, fields []string) Vdev {
-	v := Vdev{Name: strings.TrimSpace(name)}
+	v := Vdev{Name: strings.ToValidUTF8(strings.TrimSpace(name), "\uFFFD")} // a file's path may be anything
 	if len(fields) > 0 {
 		v.State = fields[0]
 	}
