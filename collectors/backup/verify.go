@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 	"sync"
 	"time"
 
@@ -116,8 +117,8 @@ func (v *verifier) take() map[string]version {
 var errFormat = errors.New("not an SQL dump of pg_dump or pg_dumpall")
 
 // Each dump begins and ends with a comment, src/bin/pg_dump/pg_backup_archiver.c
-// and pg_dumpall.c; since the releases of August 2025 a line "\unrestrict KEY"
-// may follow the last one.
+// and pg_dumpall.c; since the releases of August 2025 "\restrict KEY" follows
+// the first and "\unrestrict KEY" the last one.
 //
 //	--
 //	-- PostgreSQL database dump complete
@@ -151,13 +152,15 @@ func verify(ctx context.Context, path string) (complete bool, err error) {
 		return false, err
 	}
 	switch {
-	case bytes.HasPrefix(magic[:n], []byte{0x1f, 0x8b}): // RFC 1952
+	case n < len(magic):
+		return false, nil // shorter than any beginning
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}): // RFC 1952
 		r, err := gzip.NewReader(bufio.NewReader(stopper{ctx, f}))
 		if err != nil {
 			return false, nil // cut off within its header
 		}
 		return verifyStream(ctx, r)
-	case bytes.Equal(magic[:n], []byte{0x28, 0xb5, 0x2f, 0xfd}): // RFC 8878
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}): // RFC 8878
 		r, err := zstd.NewReader(stopper{ctx, f}, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
 		if err != nil {
 			return false, nil
@@ -219,12 +222,22 @@ func (e *ends) judge() (bool, error) {
 	for i, beginning := range beginnings {
 		switch {
 		case bytes.HasPrefix(e.head, beginning):
-			return bytes.Contains(e.tail, endings[i]), nil
+			// pg_dumpall lifts its restriction before the databases follow.
+			lifted := i > 0 || e.unrestricted()
+			return lifted && bytes.Contains(e.tail, endings[i]), nil
 		case bytes.HasPrefix(beginning, e.head):
 			return false, nil // cut off within its first lines, or empty
 		}
 	}
 	return false, errFormat
+}
+
+// restrict is the meta-command that a later unrestrict with the same key ends.
+var restrict = regexp.MustCompile(`(?m)^\\restrict (\w+)$`)
+
+func (e *ends) unrestricted() bool {
+	key := restrict.FindSubmatch(e.head)
+	return key == nil || bytes.Contains(e.tail, []byte("\n\\unrestrict "+string(key[1])+"\n"))
 }
 
 // stopper makes reading end with its context.
