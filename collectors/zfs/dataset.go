@@ -23,12 +23,6 @@ type dataset struct {
 	rules          []*expectation
 }
 
-// pool is the name up to the first slash.
-func (d *dataset) pool() string {
-	name, _, _ := strings.Cut(d.name, "/")
-	return name
-}
-
 // parseDatasets reads `zfs list -Hp -t filesystem,volume -o name,type,...`.
 //
 //	tank/vm/disk0	volume	1760950815	78749696	731394048	8495104	0	-	67108864	0

@@ -1,18 +1,19 @@
 // Package zfs watches OpenZFS pools, datasets and snapshots through the zpool
 // and zfs commands (zpool-list(8), zpool-status(8), zfs-list(8)).
 //
-// Privileges: none where /dev/zfs is mode 0666, the default; only reading
-// subcommands are run, and never one that would load the kernel module. Cost:
-// two zpool processes a run, and two zfs processes for each pool. Snapshots are
-// counted by dataset from name and creation alone, which ZFS answers from the
-// directory of snapshots without reading each of them.
+// Privileges: none where /dev/zfs is mode 0666, the default; a systemd unit with
+// PrivateDevices= does not see it. Only reading subcommands are run, and never
+// one that would load the kernel module. Cost: two zpool processes a run, and
+// two zfs processes for each pool. Snapshots are counted by dataset from name
+// and creation alone, which ZFS answers from the directory of snapshots without
+// reading each of them.
 //
 // A command may hang in the kernel (state D) and survive SIGKILL. Each has a
 // deadline within the run's, none is waited for beyond it, and while one of an
-// earlier run lives no further one is started; the state of the pools then
-// comes from /proc/spl/kstat/zfs, which needs none of ZFS' locks. Pools are
-// asked one by one for their datasets, for `zfs list` as a whole says nothing
-// of a pool that it leaves out.
+// earlier run lives none with the same arguments is started; the state of the
+// pools then comes from /proc/spl/kstat/zfs, which needs none of ZFS' locks.
+// Pools are asked one by one for their datasets, for `zfs list` as a whole says
+// nothing of a pool that it leaves out.
 //
 // Not used: github.com/mistifyio/go-zfs. Its calls take no context, so one hung
 // child would hold the whole source; it reads a dash, ZFS' word for "not known",
