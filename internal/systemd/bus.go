@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -26,9 +27,11 @@ var errLost = errors.New("connection lost")
 
 // bus is one connection to one manager.
 type bus struct {
-	conn    *dbus.Conn
-	close   context.CancelFunc
-	signals chan *dbus.Signal
+	conn  *dbus.Conn
+	close context.CancelFunc
+	queue *queue
+	// answered is the place of the last reply in the stream of messages.
+	answered dbus.Sequence
 	// owner is the manager's unique name, the only accepted sender: anybody on the system bus
 	// may send us a signal that looks like the manager's. Empty on a private socket.
 	owner string
@@ -39,7 +42,7 @@ type bus struct {
 // dial connects to address ("" is the system bus) and subscribes to the manager's signals.
 func dial(ctx context.Context, address string) (*bus, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	b := &bus{close: cancel, signals: make(chan *dbus.Signal, 8192)}
+	b := &bus{close: cancel, queue: &queue{ready: make(chan struct{}, 1)}}
 	b.private = strings.HasSuffix(address, "/systemd/private")
 	// The handshake has no deadline of its own; ending ctx closes the connection.
 	limit := time.AfterFunc(callTimeout, cancel)
@@ -58,8 +61,7 @@ func dial(ctx context.Context, address string) (*bus, error) {
 }
 
 func (b *bus) handshake(ctx context.Context, address string) error {
-	// Sequential: signals in the order of arrival, and none dropped.
-	options := []dbus.ConnOption{dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler())}
+	options := []dbus.ConnOption{dbus.WithContext(ctx), dbus.WithSignalHandler(b.queue)}
 	var err error
 	if address == "" {
 		b.conn, err = dbus.SystemBusPrivate(options...)
@@ -79,7 +81,6 @@ func (b *bus) handshake(ctx context.Context, address string) error {
 }
 
 func (b *bus) subscribe(ctx context.Context) error {
-	b.conn.Signal(b.signals)
 	if !b.private {
 		for _, rule := range []string{
 			"type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',path_namespace='/org/freedesktop/systemd1/unit'",
@@ -115,7 +116,9 @@ func (b *bus) trusted(s *dbus.Signal) bool {
 func (b *bus) call(ctx context.Context, path dbus.ObjectPath, method string, args ...any) *dbus.Call {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return b.conn.Object(systemdName, path).CallWithContext(ctx, method, dbus.FlagNoAutoStart, args...)
+	call := b.conn.Object(systemdName, path).CallWithContext(ctx, method, dbus.FlagNoAutoStart, args...)
+	b.answered = call.ResponseSequence
+	return call
 }
 
 func (b *bus) ping(ctx context.Context) error {
@@ -180,27 +183,31 @@ func (b *bus) unitFiles(ctx context.Context, patterns []string) (map[string]stri
 
 type properties map[string]dbus.Variant
 
-// details reads all properties of an interface for many units, some at a time. Units that are
-// gone are left out of what is passed to got.
-func (b *bus) details(ctx context.Context, wanted []detail, got func(detail, properties)) error {
+// details reads all properties of units, many at a time. It passes them to got in the order of
+// the replies, with their place in the stream of messages; units that are gone are left out.
+func (b *bus) details(ctx context.Context, units []unitPath, got func(name string, p properties, place dbus.Sequence) error) error {
 	const atOnce = 32
 	calls := make([]*dbus.Call, 0, atOnce)
-	for chunk := range slices.Chunk(wanted, atOnce) {
+	for chunk := range slices.Chunk(units, atOnce) {
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 		calls = calls[:0]
-		for _, d := range chunk {
-			object := b.conn.Object(systemdName, d.path)
-			calls = append(calls, object.GoWithContext(ctx, propsIface+".GetAll", dbus.FlagNoAutoStart, make(chan *dbus.Call, 1), d.iface))
+		for _, u := range chunk {
+			// No interface is all interfaces: the values of one moment, which two calls are not.
+			calls = append(calls, b.conn.Object(systemdName, u.path).GoWithContext(ctx, propsIface+".GetAll", dbus.FlagNoAutoStart, make(chan *dbus.Call, 1), ""))
 		}
 		for i, call := range calls {
 			<-call.Done // ends with ctx at the latest
 			var props properties
 			var refused dbus.Error
-			switch err := call.Store(&props); {
+			err := call.Store(&props)
+			switch {
 			case err == nil:
-				got(chunk[i], props)
-			case !errors.As(err, &refused): // no answer at all
+				err = got(chunk[i].name, props, call.ResponseSequence)
+			case errors.As(err, &refused):
+				err = nil
+			}
+			if err != nil {
 				return fmt.Errorf("properties of %s: %w", chunk[i].name, err)
 			}
 		}
@@ -208,11 +215,41 @@ func (b *bus) details(ctx context.Context, wanted []detail, got func(detail, pro
 	return nil
 }
 
-// detail names one interface of one unit.
-type detail struct {
-	name  string
-	path  dbus.ObjectPath
-	iface string
+type unitPath struct {
+	name string
+	path dbus.ObjectPath
+}
+
+// queue keeps the signals of a connection in order and drops none. godbus hands over a signal
+// before it looks at the next message, so when a reply is there, all signals from before it are.
+type queue struct {
+	mu      sync.Mutex
+	signals []*dbus.Signal
+	ready   chan struct{}
+}
+
+// DeliverSignal makes the queue a dbus.SignalHandler.
+func (q *queue) DeliverSignal(_, _ string, signal *dbus.Signal) {
+	q.mu.Lock()
+	q.signals = append(q.signals, signal)
+	q.mu.Unlock()
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
+
+// take removes the signals from before a place in the stream of messages.
+func (q *queue) take(place dbus.Sequence) []*dbus.Signal {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := 0
+	for n < len(q.signals) && q.signals[n].Sequence < place {
+		n++
+	}
+	taken := q.signals[:n:n]
+	q.signals = q.signals[n:]
+	return taken
 }
 
 // unitName decodes the last element of a unit's object path, in which every byte but letters and

@@ -2,6 +2,8 @@ package systemd
 
 import (
 	"context"
+	"errors"
+	"math"
 	"strings"
 	"time"
 
@@ -44,11 +46,10 @@ func (w *watcher) follow(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case signal, ok := <-b.signals:
-			if !ok {
-				return errLost
-			}
-			err = s.handle(ctx, signal)
+		case <-b.conn.Context().Done():
+			err = errors.Join(errLost, s.catchUp(ctx, everything)) // what came before is true still
+		case <-b.queue.ready:
+			err = s.catchUp(ctx, everything)
 		case <-s.due.C:
 			s.armed = false
 			err = s.work(ctx)
@@ -86,6 +87,20 @@ func (s *session) flush() {
 	s.table.events = nil
 	s.mu.Unlock()
 	s.deliver(events)
+}
+
+// everything is after all messages so far.
+const everything = math.MaxUint64
+
+// catchUp takes up the signals from before a place in the stream of messages. It is called
+// before a reply is used, so that what a reply tells is never older than what signals told.
+func (s *session) catchUp(ctx context.Context, place dbus.Sequence) error {
+	for _, signal := range s.bus.queue.take(place) {
+		if err := s.handle(ctx, signal); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // arm has work called soon. Later calls do not put it off, so that a stream of signals cannot.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/godbus/dbus/v5"
 )
 
 // work does what signals have made due.
@@ -47,11 +49,15 @@ func (s *session) update(ctx context.Context, full bool) error {
 	if err != nil {
 		return err
 	}
+	place := s.bus.answered
 	if full || s.relist || !slices.Equal(patterns, s.patterns) {
 		if s.files, err = s.bus.unitFiles(ctx, patterns); err != nil {
 			return err
 		}
 		s.relist, s.patterns = false, patterns
+	}
+	if err := s.catchUp(ctx, place); err != nil {
+		return err
 	}
 	changed := s.takeList(listed, full)
 	names = append(names, s.unloaded()...)
@@ -194,6 +200,9 @@ func (i Interest) wantsFile(name, state string) bool {
 // lookUp asks for units by name, whether in memory or not.
 func (s *session) lookUp(ctx context.Context, names []string) error {
 	found, err := s.bus.listByNames(ctx, names)
+	if err == nil && len(names) > 0 {
+		err = s.catchUp(ctx, s.bus.answered)
+	}
 	if err != nil {
 		return err
 	}
@@ -246,42 +255,30 @@ func (s *session) undeclare(names []string) {
 
 // readAll reads all properties of units.
 func (s *session) readAll(ctx context.Context, names []string) error {
-	var wanted []detail
+	var wanted []unitPath
 	s.mu.Lock()
 	for _, name := range names {
-		r := s.table.records[name]
-		if r == nil || r.path == "" {
-			continue
+		if r := s.table.records[name]; r != nil && r.path != "" {
+			wanted = append(wanted, unitPath{name, r.path})
 		}
-		if iface := typeIface(name); iface != "" {
-			wanted = append(wanted, detail{name, r.path, iface})
-		}
-		wanted = append(wanted, detail{name, r.path, unitIface}) // commits, so it comes last
 	}
 	s.mu.Unlock()
-	return s.bus.details(ctx, wanted, s.takeDetail)
+	return s.bus.details(ctx, wanted, func(name string, p properties, place dbus.Sequence) error {
+		if err := s.catchUp(ctx, place); err != nil {
+			return err
+		}
+		s.takeDetails(name, p)
+		return nil
+	})
 }
 
-func (s *session) takeDetail(d detail, props properties) {
+func (s *session) takeDetails(name string, p properties) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.table.records[d.name]
-	switch {
-	case r == nil: // gone meanwhile
-	case d.iface != unitIface:
-		r.next.setType(props)
-	default:
-		r.next.setUnit(props)
+	if r := s.table.records[name]; r != nil { // else it is gone meanwhile
+		r.next.setType(p)
+		r.next.setUnit(p)
 		s.table.commit(r)
 		s.snapshot = nil
 	}
-}
-
-// typeIface is the interface of a unit's type that has a Result, or "".
-func typeIface(name string) string {
-	switch suffix := typeOf(name); suffix {
-	case "service", "timer", "socket", "mount", "swap", "path", "automount", "scope":
-		return systemdName + "." + strings.ToUpper(suffix[:1]) + suffix[1:]
-	}
-	return ""
 }

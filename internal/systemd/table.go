@@ -70,7 +70,9 @@ func (t *table) commit(r *record) {
 }
 
 // starting tells whether the invocation has not begun yet: a start announces its InvocationID
-// first, while the unit is still down, and the new state with a later signal.
+// first, while the unit is still down, and the new state with a later signal. It has then reset
+// the result and the main process already. The same is seen of a service that was stopped in
+// ExecStartPre: no run, for nothing of it has run.
 func (r *record) starting() bool {
 	var before Unit
 	if r.unit != nil {
@@ -78,7 +80,10 @@ func (r *record) starting() bool {
 	}
 	down := r.next.ended() && r.next.ActiveState != "active"
 	left := !r.next.InactiveExit.Equal(before.InactiveExit)
+	reset := r.next.Type() == "service" && r.next.Result == "success" && r.next.Service.ExecMainStart.IsZero()
 	switch {
+	case down && reset:
+		r.pending = true
 	case !down || left:
 		r.pending = false
 	case r.next.InvocationID != before.InvocationID:

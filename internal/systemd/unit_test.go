@@ -135,6 +135,12 @@ func TestMergedSignals(t *testing.T) {
 	if u.Failures != 5 || u.Runs != 2 {
 		t.Errorf("a start after a failure: %d failures, %d runs", u.Failures, u.Runs)
 	}
+	// An automatic restart whose steps are merged: failed, auto-restart, and the next invocation.
+	next := Unit{InvocationID: "8", ActiveState: "inactive", SubState: "dead", Result: "success", InactiveExit: time.Unix(14, 0), Service: Service{Restart: "on-failure", Restarts: 1}}
+	u = feed(&table, "a.service", running("7", 0, 13), next, running("8", 1, 15))
+	if u.Failures != 6 || u.Runs != 2 {
+		t.Errorf("a merged restart: %d failures, %d runs", u.Failures, u.Runs)
+	}
 	always := func(id string, restarts uint32) Unit {
 		u := running(id, restarts, int64(restarts))
 		u.Service.Restart = "always"
