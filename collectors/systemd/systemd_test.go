@@ -177,9 +177,13 @@ func TestReal(t *testing.T) {
 	}
 	shows(`systemd_unit_failures_total{source="default",name="short.service"}`, is(3))
 	shows(`systemd_unit_result{source="default",name="short.service",result="exit-code"}`, is(1))
-	if strings.Contains(text, `systemd_unit_state{source="default",name="short.service"`) {
-		t.Errorf("a unit that is not in memory has a state:\n%s", text)
-	}
+	testenv.Eventually(t, patience, func() error { // until systemd has dropped it
+		out, err := collectortest.Collect(t, source, c)
+		if err == nil && strings.Contains(collectortest.Text(t, out), `systemd_unit_state{source="default",name="short.service"`) {
+			err = errors.New("a unit that is not in memory has a state")
+		}
+		return err
+	})
 
 	host.Systemctl("daemon-reload")
 	shows(`systemd_manager_reloads_total{source="default"}`, func(v float64) bool { return v >= 1 })
@@ -199,7 +203,7 @@ func TestReal(t *testing.T) {
 		t.Errorf("without a bus:\n%s", text)
 	}
 	host.StartBus()
-	shows(`systemd_bus_connections_total{source="default"}`, is(2))
+	shows(`systemd_bus_connections_total{source="default"}`, func(v float64) bool { return v >= 2 })
 	shows(`systemd_unit_failures_total{source="default",name="short.service"}`, is(3))
 }
 
