@@ -105,6 +105,7 @@ func Definition() *collector.Definition {
 		Metrics: declared,
 		Every:   time.Minute,
 		Timeout: 30 * time.Second,
+		Budget:  50_000, // some ten series for each of 5,000 datasets
 		// A month between scrubs, as Debian and NixOS schedule them, is up to 35
 		// days where it is "the second Sunday"; a scrub itself may take days.
 		Defaults: Config{ScrubMaxAge: config.Duration(40 * 24 * time.Hour)},
@@ -166,6 +167,8 @@ func (c *Collector) Collect(ctx context.Context, out *metric.Batch) error {
 			emitStatus(out, statuses[at])
 			c.emitScrub(out, p, statuses[at].Scan, listings[i].root)
 		}
+	}
+	for i, p := range pools { // last, for they are what may exceed the budget
 		c.emitDatasets(out, p, listings[i])
 	}
 	c.saveMemory()

@@ -22,7 +22,7 @@ func TestZFS(t *testing.T) {
 	const expected = base + "  pools: [tank, vault]\n  snapshots: [{datasets: tank/data, names: autosnap_*_hourly, max_age: 50y}]\n"
 	h := New(t, Options{
 		Env:    []string{"PATH=" + host.Bin + ":" + os.Getenv("PATH")},
-		Rules:  []string{"storage_alerts"},
+		Rules:  []string{"storage_alerts", "exporter"},
 		Config: expected,
 	})
 	h.ExactlyFiring()
