@@ -75,9 +75,19 @@ func (b *bus) handshake(ctx context.Context, address string) error {
 		return err
 	}
 	if b.private {
-		return nil
+		return b.rouse(ctx)
 	}
 	return b.conn.Hello()
+}
+
+// rouse gets the first answer on a private socket. systemd leaves a first message that it reads
+// together with the end of the handshake lying until another one comes.
+func (b *bus) rouse(ctx context.Context) error {
+	for {
+		if err := b.pingWithin(ctx, 100*time.Millisecond); err == nil || ctx.Err() != nil || !b.conn.Connected() {
+			return err
+		}
+	}
 }
 
 func (b *bus) subscribe(ctx context.Context) error {
@@ -121,8 +131,10 @@ func (b *bus) call(ctx context.Context, path dbus.ObjectPath, method string, arg
 	return call
 }
 
-func (b *bus) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pingInterval)
+func (b *bus) ping(ctx context.Context) error { return b.pingWithin(ctx, pingInterval) }
+
+func (b *bus) pingWithin(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := b.call(ctx, managerPath, "org.freedesktop.DBus.Peer.Ping").Err; err != nil {
 		return fmt.Errorf("ping: %w", err)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -169,4 +171,56 @@ func listNames(t *testing.T, conn *dbus.Conn) (unique []string) {
 		t.Fatal(err)
 	}
 	return slices.DeleteFunc(names, func(name string) bool { return name[0] != ':' })
+}
+
+// insideHost is set to an address where this test binary runs again inside the test host:
+// systemd's private socket admits nobody from another PID namespace.
+const insideHost = "VULCAN_TEST_INSIDE_HOST"
+
+// A manager's own socket, as root uses it for users' managers: no bus between, also none at all.
+func TestPrivateSocket(t *testing.T) {
+	host := testenv.Systemd(t, units)
+	host.StopBus()
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := host.Command(binary)
+	cmd.Env = append(os.Environ(), insideHost+"=unix:path=/run/systemd/private")
+	inside := testenv.Start(t, cmd)
+	testenv.Eventually(t, patience, func() error {
+		if err := inside.Exited(); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(inside.Output(), "healthy.service is active") {
+			return errors.New("nothing is seen yet")
+		}
+		return nil
+	})
+	host.Systemctl("stop", "healthy.service") // the end shows that signals come too
+	if err := inside.Wait(t, patience); err != nil {
+		t.Errorf("inside: %v\n%s", err, inside.Output())
+	}
+}
+
+// watchInside waits for healthy.service to be active and then to stop.
+func watchInside(address string) (code int) {
+	hub := NewHub(slog.New(slog.NewTextHandler(os.Stdout, nil)))
+	defer func() { _ = hub.Close() }()
+	handle := hub.Watch(address)
+	handle.Require(Interest{Names: []string{"healthy.service"}})
+	for deadline, was := time.Now().Add(patience), ""; time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		s, err := handle.Snapshot(context.Background())
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		if state := s.Unit("healthy.service").ActiveState; state != was {
+			fmt.Println("healthy.service is", state)
+			if was = state; state == "inactive" {
+				return 0
+			}
+		}
+	}
+	return 1
 }

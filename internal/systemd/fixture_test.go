@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -14,7 +15,12 @@ import (
 	"vulcan.lan/vulcan_exporter/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if address := os.Getenv(insideHost); address != "" {
+		os.Exit(watchInside(address))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience is some 20 times what the slowest transition takes.
 const patience = 20 * time.Second

@@ -155,11 +155,16 @@ func (h *SystemdHost) Systemctl(args ...string) string {
 
 // TrySystemctl is Systemctl for commands that may fail, such as the start of a unit that fails.
 func (h *SystemdHost) TrySystemctl(args ...string) (string, error) {
-	args = append([]string{"--target", strconv.Itoa(h.inner), "--mount", "--pid", "--", "systemctl"}, args...)
-	cmd := exec.Command("nsenter", args...)
+	cmd := h.Command("systemctl", args...)
 	cmd.Env = append(os.Environ(), "SYSTEMCTL_FORCE_BUS=0", "SYSTEMD_PAGER=", "SYSTEMD_UNIT_PATH=/etc/systemd/system")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// Command prepares a command that runs inside the host's PID and mount namespaces.
+func (h *SystemdHost) Command(name string, args ...string) *exec.Cmd {
+	enter := []string{"--target", strconv.Itoa(h.inner), "--mount", "--pid", "--", name}
+	return exec.Command("nsenter", append(enter, args...)...)
 }
 
 // WriteUnit writes a unit file, or a link into a .wants directory when name has a slash and
