@@ -37,6 +37,7 @@ if ! command -v dpkg-query >/dev/null; then
 	echo "not Debian: the tests use these packages where they exist: $(grep -v '^#' "$list" | xargs)"
 	exit 0
 fi
+"$(dirname "$list")"/restic-trixie.sh
 mapfile -t packages < <(missing)
 if ((${#packages[@]} == 0)); then exit 0; fi
 if ((EUID != 0)); then
