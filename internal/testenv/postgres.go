@@ -59,6 +59,20 @@ func NewPostgres(t testing.TB) *Postgres {
 	return p
 }
 
+// NewPostgresStandby makes and starts a standby that streams from the primary, by sockets.
+func NewPostgresStandby(t testing.TB, primary *Postgres) *Postgres {
+	t.Helper()
+	p := &Postgres{bin: primary.bin, Port: FreePort(t)}
+	p.Dir, p.owner = serverDir(t, "vpg", "postgres")
+	backup := p.command("pg_basebackup", "--dbname="+primary.DSN("postgres"), "--pgdata="+p.data(),
+		"--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync")
+	if out, err := backup.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", backup, err, out)
+	}
+	p.Start(t)
+	return p
+}
+
 // Set adds settings that the next Start applies.
 func (p *Postgres) Set(settings ...string) { p.settings = append(p.settings, settings...) }
 

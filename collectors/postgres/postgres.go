@@ -1,0 +1,171 @@
+// Package postgres observes PostgreSQL servers (https://www.postgresql.org/docs/current/monitoring.html),
+// version 10 and later: whether each answers, connections against their limit, long transactions
+// and queries, databases, wraparound, replication and WAL, and the slowest statements by number.
+//
+// It is the small set for a host without postgres_exporter; observe a server with one of the two.
+// Commands: nine SELECTs on the statistics views, in one session that stays open. Privileges: a
+// role that is a member of pg_monitor; what it may not see is left out and said in
+// pg_query_success. Cost: a few milliseconds a run, and one stat for each file of the databases
+// for their sizes. No text of a query is ever read: the views' text columns are not selected.
+package postgres
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"vulcan.lan/vulcan_exporter/internal/collector"
+	"vulcan.lan/vulcan_exporter/internal/config"
+	"vulcan.lan/vulcan_exporter/internal/metric"
+	"vulcan.lan/vulcan_exporter/internal/pgsession"
+)
+
+// Config names one server.
+type Config struct {
+	DSN                string            `yaml:"dsn" doc:"connection string without a password, such as host=/run/postgresql user=exporter dbname=postgres, a URL, or service=name"`
+	PasswordFile       config.SecretFile `yaml:"password_file" doc:"file with the role's password"`
+	QueryLimits        []config.Duration `yaml:"query_limits" doc:"times for which running queries are counted"`
+	IgnoreApplications config.Regexp     `yaml:"ignore_applications" doc:"application names whose long transactions and queries are normal"`
+	TopStatements      int               `yaml:"top_statements" doc:"how many of the slowest statements to show, where pg_stat_statements is installed; 0: none"`
+}
+
+const mostStatements = 50
+
+// Validate implements config.Validator.
+func (c *Config) Validate(report func(path, format string, args ...any)) {
+	if err := (pgsession.Config{DSN: c.DSN}).Check(); err != nil {
+		report("dsn", "%v", err)
+	}
+	if c.TopStatements < 0 || c.TopStatements > mostStatements {
+		report("top_statements", "expected 0 to %d, found %d", mostStatements, c.TopStatements)
+	}
+	seen := map[config.Duration]bool{}
+	for _, l := range c.QueryLimits {
+		if l <= 0 || seen[l] {
+			report("query_limits", "expected different durations above 0, found %s", l)
+		}
+		seen[l] = true
+	}
+}
+
+// Definition registers the collector.
+func Definition() *collector.Definition {
+	spec := collector.Spec[Config]{
+		Name:    "postgres",
+		Summary: "PostgreSQL servers: up, connections, long queries, databases, wraparound, replication, slow statements.",
+		Prefix:  "pg_",
+		Metrics: declared,
+		Every:   15 * time.Second,
+		Timeout: 10 * time.Second,
+		Sources: true,
+		Defaults: Config{
+			QueryLimits:   []config.Duration{config.Duration(time.Minute), config.Duration(5 * time.Minute)},
+			TopStatements: 10,
+		},
+		New: open,
+	}
+	if err := spec.Defaults.IgnoreApplications.UnmarshalText([]byte("pg_dump|pg_dumpall|pg_restore|pg_basebackup")); err != nil {
+		panic(err) // a constant of this file is wrong
+	}
+	return collector.Define(spec)
+}
+
+type server struct {
+	cfg     Config
+	logger  *slog.Logger
+	session *pgsession.Session
+	troubles
+}
+
+func open(cfg Config, env collector.Env) (collector.Collector, error) {
+	return &server{
+		cfg:      cfg,
+		logger:   env.Logger,
+		session:  pgsession.New(pgsession.Config{DSN: cfg.DSN, PasswordFile: cfg.PasswordFile}, "vulcan_exporter"),
+		troubles: troubles{env.Logger, map[string]string{}},
+	}, nil
+}
+
+// Close ends the session.
+func (s *server) Close() error { return s.session.Close() }
+
+// query is one group of values that is read, and fails, as a whole.
+type query struct {
+	name string
+	run  func(ctx context.Context, s *server, conn *pgx.Conn, out *metric.Batch) error
+}
+
+var queries = []query{
+	{querySettings, collectSettings},
+	{queryActivity, collectActivity},
+	{queryDatabases, collectDatabases},
+	{querySizes, collectSizes},
+	{queryReplication, collectReplication},
+	{querySlots, collectSlots},
+	{queryWAL, collectWAL},
+	{queryArchiver, collectArchiver},
+	{queryStatements, collectStatements},
+}
+
+// Collect implements collector.Collector. A server that cannot be reached is data.
+func (s *server) Collect(ctx context.Context, out *metric.Batch) error {
+	inner, cancel := margin(ctx)
+	defer cancel()
+	conn, err := s.session.Conn(inner)
+	for _, q := range queries {
+		if err != nil {
+			break // there is no session, or none any more
+		}
+		failed := q.run(inner, s, conn, out)
+		s.note(q.name, failed)
+		out.Bool(querySuccess, failed == nil, q.name)
+		if conn.IsClosed() {
+			err = failed
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err() // we are being stopped: that says nothing about the server
+	}
+	s.note("connection", err)
+	out.Bool(up, err == nil)
+	reason := ""
+	if err != nil {
+		reason = pgsession.Reason(err)
+	}
+	for _, r := range pgsession.Reasons() {
+		out.Bool(connectionError, r == reason, r)
+	}
+	return nil
+}
+
+// margin leaves time to tell that the server did not answer.
+func margin(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/10))
+}
+
+// troubles logs what changes, not what goes on.
+type troubles struct {
+	log   *slog.Logger
+	known map[string]string // what fails -> reason
+}
+
+func (t *troubles) note(what string, err error) {
+	if err == nil {
+		if _, was := t.known[what]; was {
+			delete(t.known, what)
+			t.log.Info("can be read again", "what", what)
+		}
+		return
+	}
+	reason := pgsession.Reason(err)
+	if t.known[what] != reason {
+		t.known[what] = reason
+		t.log.Warn("cannot be read", "what", what, "reason", reason, "err", err)
+	}
+}
