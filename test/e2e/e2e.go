@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -136,17 +137,6 @@ scrape_configs:
 	for job, address := range jobs {
 		config += fmt.Sprintf("  - {job_name: %q, static_configs: [{targets: [%q]}]}\n", job, address)
 	}
-	for _, name := range h.options.Rules {
-		shipped, err := os.ReadFile(filepath.Join(testenv.Root(h.t), "alerts", name+".yml"))
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		scaled, err := ScaleRules(shipped, h.options.Scale)
-		if err != nil {
-			h.t.Fatalf("%s: %v", name, err)
-		}
-		h.write("rules-"+name+".yml", string(scaled))
-	}
 	address := freeAddress(h.t)
 	h.PrometheusURL = "http://" + address
 	process := testenv.Start(h.t, exec.Command(testenv.Tool(h.t, "prometheus"),
@@ -160,6 +150,34 @@ scrape_configs:
 	testenv.Eventually(h.t, Limit, func() error {
 		if scraped := len(h.Query(`count_over_time(up[1h])`)); scraped < len(jobs) {
 			return fmt.Errorf("%d of %d targets scraped", scraped, len(jobs))
+		}
+		return nil
+	})
+	h.loadRules(process)
+}
+
+// loadRules gives Prometheus the scaled rules only now that its targets are scraped: that takes
+// 5 s after a start, longer than the scaled `for` of an alert on a target that is absent.
+func (h *Harness) loadRules(prometheus *testenv.Process) {
+	h.t.Helper()
+	for _, name := range h.options.Rules {
+		shipped, err := os.ReadFile(filepath.Join(testenv.Root(h.t), "alerts", name+".yml"))
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		scaled, err := ScaleRules(shipped, h.options.Scale)
+		if err != nil {
+			h.t.Fatalf("%s: %v", name, err)
+		}
+		h.write("rules-"+name+".yml", string(scaled))
+	}
+	if err := prometheus.Signal(syscall.SIGHUP); err != nil {
+		h.t.Fatal(err)
+	}
+	testenv.Eventually(h.t, Limit, func() error {
+		loaded := strings.Count(string(h.get(h.PrometheusURL+"/api/v1/rules")), `"file":`)
+		if loaded < len(h.options.Rules) {
+			return fmt.Errorf("%d of %d rule files loaded\n%s", loaded, len(h.options.Rules), prometheus.Output())
 		}
 		return nil
 	})
