@@ -18,6 +18,7 @@ import (
 
 	"vulcan.lan/vulcan_exporter/internal/collector"
 	"vulcan.lan/vulcan_exporter/internal/command"
+	"vulcan.lan/vulcan_exporter/internal/config"
 	"vulcan.lan/vulcan_exporter/internal/docs"
 	"vulcan.lan/vulcan_exporter/internal/runner"
 	"vulcan.lan/vulcan_exporter/internal/state"
@@ -43,19 +44,26 @@ type App struct {
 // 0, 1 for a failure, 2 for wrong arguments.
 func (a *App) Main(args []string) int {
 	cli := kingpin.New("vulcan_exporter", "Prometheus exporter for a self-hosted server that shows nothing it did not measure.")
-	cli.Version(version.Print("vulcan_exporter")).UsageWriter(a.Stdout).ErrorWriter(a.Stderr).Terminate(nil)
+	printed := false // by --help or --version, after which Parse goes on
+	cli.Version(version.Print("vulcan_exporter")).UsageWriter(a.Stdout).ErrorWriter(a.Stderr).Terminate(func(int) { printed = true })
 	commands := a.flags(cli)
 	name, err := cli.Parse(args)
+	if printed {
+		return 0
+	}
 	if err != nil {
 		fmt.Fprintf(a.Stderr, "vulcan_exporter: %v; try --help\n", err)
 		return 2
 	}
-	if commands[name] == nil {
-		return 0 // --help and --version have printed
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := commands[name](ctx); err != nil {
+	err = commands[name](ctx)
+	var faults config.Errors
+	switch {
+	case errors.As(err, &faults):
+		fmt.Fprintln(a.Stderr, err) // lines of file:line:column, for editors to follow
+		return 1
+	case err != nil:
 		fmt.Fprintf(a.Stderr, "vulcan_exporter: %v\n", err)
 		return 1
 	}

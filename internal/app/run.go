@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
+	"go.yaml.in/yaml/v3"
 
 	"vulcan.lan/vulcan_exporter/internal/runner"
 	"vulcan.lan/vulcan_exporter/internal/server"
@@ -43,11 +45,7 @@ func (f *webFlags) add(cli *kingpin.Application) {
 
 func (f *webFlags) listen() ([]net.Listener, error) {
 	if f.socket {
-		listeners, err := activation.Listeners()
-		if err == nil && len(listeners) == 0 {
-			err = errors.New("--web.systemd-socket: systemd passed no sockets")
-		}
-		return listeners, err
+		return activated()
 	}
 	var listeners []net.Listener
 	for _, address := range f.addresses {
@@ -60,9 +58,28 @@ func (f *webFlags) listen() ([]net.Listener, error) {
 	return listeners, nil
 }
 
+// activated are the stream sockets that systemd passes, sd_listen_fds(3).
+func activated() ([]net.Listener, error) {
+	passed, err := activation.Listeners()
+	if err != nil {
+		return nil, err
+	}
+	// Sockets of other types leave gaps.
+	listeners := slices.DeleteFunc(passed, func(l net.Listener) bool { return l == nil })
+	if len(listeners) == 0 {
+		return nil, errors.New("--web.systemd-socket: systemd passed no stream sockets")
+	}
+	return listeners, nil
+}
+
+// scheme is how clients speak to the listeners.
 func (f *webFlags) scheme() string {
-	if f.configFile != "" {
-		return "https" // it may configure only authentication, but mostly TLS
+	var file struct {
+		TLS yaml.Node `yaml:"tls_server_config"`
+	}
+	content, err := os.ReadFile(f.configFile)
+	if err == nil && yaml.Unmarshal(content, &file) == nil && !file.TLS.IsZero() {
+		return "https"
 	}
 	return "http"
 }
@@ -89,8 +106,8 @@ func (a *App) run(ctx context.Context) error {
 	defer deps.Systemd.Close()
 	manager := runner.New(deps)
 	manager.Apply(sources)
-	reload := func() error { return a.reload(logger, manager) }
-	srv, err := a.server(logger, manager, reload)
+	re := &reloader{app: a, logger: logger, manager: manager}
+	srv, err := a.server(logger, manager, re)
 	if err != nil {
 		return err
 	}
@@ -101,18 +118,20 @@ func (a *App) run(ctx context.Context) error {
 	for _, l := range listeners {
 		logger.Info("listening", "version", version.Version, "url", fmt.Sprintf("%s://%s/", a.web.scheme(), l.Addr()))
 	}
-	err = a.wait(ctx, logger, manager, reload, served)
+	err = a.wait(ctx, logger, manager, re, served)
 	return errors.Join(err, stop(srv, manager))
 }
 
-func (a *App) server(logger *slog.Logger, manager *runner.Manager, reload func() error) (*http.Server, error) {
+func (a *App) server(logger *slog.Logger, manager *runner.Manager, re *reloader) (*http.Server, error) {
 	names := make([]string, len(a.Definitions))
 	for i, d := range a.Definitions {
 		names[i] = d.Name
 	}
 	s, err := server.New(server.Options{
 		Logger: logger, Manager: manager, Collectors: names,
-		Reload: reload, Lifecycle: a.web.lifecycle, Pprof: a.web.pprof,
+		Reload: re.reload, ReloadError: re.lastError,
+		Lifecycle: a.web.lifecycle, Pprof: a.web.pprof,
+		ConfigFile: absolute(a.configFile), StoragePath: absolute(a.storagePath),
 	})
 	if err != nil {
 		return nil, err
@@ -121,7 +140,7 @@ func (a *App) server(logger *slog.Logger, manager *runner.Manager, reload func()
 }
 
 // wait serves signals and the service manager until ctx or the server ends.
-func (a *App) wait(ctx context.Context, logger *slog.Logger, manager *runner.Manager, reload func() error, served <-chan error) error {
+func (a *App) wait(ctx context.Context, logger *slog.Logger, manager *runner.Manager, re *reloader, served <-chan error) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -133,7 +152,7 @@ func (a *App) wait(ctx context.Context, logger *slog.Logger, manager *runner.Man
 		select {
 		case <-hup:
 			n.reloading()
-			_ = reload() // logged and shown there
+			_ = re.reload() // logged and shown there
 			n.ready()
 		case <-ticker.C:
 			n.alive()
@@ -144,18 +163,6 @@ func (a *App) wait(ctx context.Context, logger *slog.Logger, manager *runner.Man
 			return nil
 		}
 	}
-}
-
-func (a *App) reload(logger *slog.Logger, manager *runner.Manager) error {
-	sources, err := a.load()
-	if err != nil {
-		manager.ReloadFailed()
-		logger.Error("configuration refused; what runs goes on", "err", err)
-		return err
-	}
-	manager.Apply(sources)
-	logger.Info("configuration loaded", "sources", len(sources))
-	return nil
 }
 
 func stop(srv *http.Server, manager *runner.Manager) error {

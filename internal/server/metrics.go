@@ -22,21 +22,11 @@ const (
 	scrapeBudget = 9500 * time.Millisecond
 	// scrapeOffset is what a scrape needs beside its sources.
 	scrapeOffset = 500 * time.Millisecond
-	// maxInFlight scrapes are served at once; more get 503, so that a flood
-	// of them cannot exhaust the process.
-	maxInFlight = 40
 )
 
 // metrics serves the exposition,
 // https://prometheus.io/docs/instrumenting/exposition_formats/.
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
-	select {
-	case s.inFlight <- struct{}{}:
-		defer func() { <-s.inFlight }()
-	default:
-		http.Error(w, fmt.Sprintf("%d scrapes are in flight already", maxInFlight), http.StatusServiceUnavailable)
-		return
-	}
 	selected, err := s.selection(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)

@@ -29,18 +29,25 @@ type Options struct {
 	Lifecycle bool
 	// Pprof serves /debug/pprof.
 	Pprof bool
+	// ReloadError is why the last reload was refused, nil if it was not.
+	ReloadError func() error
+	// ConfigFile and StoragePath are named in the commands that the status
+	// page proposes.
+	ConfigFile, StoragePath string
 }
 
 // Server is the exporter's HTTP side.
 type Server struct {
-	opts     Options
-	process  *prometheus.Registry
-	inFlight chan struct{}
+	opts    Options
+	process *prometheus.Registry
+	// host, user and exe are who, as whom and what this process is.
+	host, user, exe string
 }
 
 // New makes a Server.
 func New(opts Options) (*Server, error) {
-	s := &Server{opts: opts, process: prometheus.NewRegistry(), inFlight: make(chan struct{}, maxInFlight)}
+	s := &Server{opts: opts, process: prometheus.NewRegistry()}
+	s.host, s.user, s.exe = self()
 	for _, c := range []prometheus.Collector{
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -75,10 +82,13 @@ func (s *Server) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	page := func(h http.HandlerFunc) http.Handler { return limit(maxPages, h) }
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", compress(http.HandlerFunc(s.metrics)))
-	mux.Handle("GET /{$}", compress(http.HandlerFunc(s.status)))
-	mux.HandleFunc("GET /debug", s.debug)
+	mux.Handle("GET /metrics", compress(limit(maxScrapes, s.metrics)))
+	mux.Handle("GET /{$}", compress(page(s.status)))
+	mux.HandleFunc("GET /status.css", asset("status.css", "text/css; charset=utf-8"))
+	mux.HandleFunc("GET /status.js", asset("status.js", "text/javascript; charset=utf-8"))
+	mux.Handle("GET /debug", page(s.debug))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "healthy") })
 	mux.HandleFunc("GET /-/ready", s.ready)
 	mux.HandleFunc("POST /-/reload", s.reload)
@@ -88,7 +98,45 @@ func (s *Server) handler() (http.Handler, error) {
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	return mux, nil
+	return guarded(mux), nil
+}
+
+const (
+	// maxScrapes are served at once; more get 503, so that a flood of them
+	// cannot exhaust the process.
+	maxScrapes = 40
+	// maxPages are served at once: they run sources too.
+	maxPages = 8
+)
+
+// limit answers 503 beyond n requests at once.
+func limit(n int, h http.HandlerFunc) http.Handler {
+	inFlight := make(chan struct{}, n)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case inFlight <- struct{}{}:
+			defer func() { <-inFlight }()
+			h(w, r)
+		default:
+			http.Error(w, fmt.Sprintf("%d requests for %s are in flight already", n, r.URL.Path), http.StatusServiceUnavailable)
+		}
+	})
+}
+
+// policy lets a page load its own style and script and nothing else,
+// https://www.w3.org/TR/CSP3/.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// guarded tells browsers to trust no content of any answer: labels and error
+// texts come from anywhere.
+func guarded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.ServeHTTP(w, r)
+	})
 }
 
 // ready is 200 once the configuration is loaded, the listeners are bound
@@ -117,7 +165,6 @@ func (s *Server) reload(w http.ResponseWriter, _ *http.Request) {
 // debug runs one source now and shows its log, metrics and config.
 func (s *Server) debug(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	id := r.URL.Query().Get("source")
 	if !s.opts.Manager.Has(id) {
 		w.WriteHeader(http.StatusNotFound)

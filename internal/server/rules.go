@@ -1,0 +1,80 @@
+package server
+
+import "time"
+
+// What the page makes of the sources' metrics. The tables below are data: a
+// domain joins by its metrics' names and labels, and the package knows no
+// collector. A test holds them against what the collectors declare.
+
+// kind is how a rule reads values.
+type kind int
+
+const (
+	// flag: the value bad is trouble, any other is well; only trouble is listed.
+	flag kind = iota
+	// since: a moment in the past; trouble when longer ago than allowed.
+	since
+	// until: a moment to come; trouble when nearer than margin.
+	until
+)
+
+// rule makes rows of one metric.
+type rule struct {
+	section   string
+	collector string
+	metric    string
+	where     map[string]string // only series with these label values
+	labels    []string          // that identify a row; the first is its subject
+	kind      kind
+	bad       float64 // flag
+	// says is what trouble means, after the subject.
+	says string
+	// allowed is, for since, a metric with the same labels whose value in
+	// seconds, times factor, is the allowed age.
+	allowed string
+	factor  float64
+	margin  time.Duration // until
+	// mending are commands; {label} stands for a label's value, {source} for
+	// the source.
+	mending []string
+}
+
+const (
+	units        = "Units"
+	backups      = "Backups"
+	pools        = "Storage pools"
+	certificates = "Certificates"
+)
+
+var unitMending = []string{"systemctl status -- {name}", "journalctl --no-pager -n 50 --unit={name}"}
+
+// unitLabel is the label by which all collectors name a systemd unit; its
+// trouble is told in one section only.
+const unitLabel = "name"
+
+// rules are in the order of sections; where two speak of the same thing, the
+// first one's trouble is told.
+var rules = []rule{
+	{section: units, collector: "criticalservice", metric: "critical_service_active", labels: []string{"name"},
+		bad: 0, says: "is required and not active", mending: unitMending},
+	{section: backups, collector: "backup", metric: "backup_service_failed", labels: []string{"name", "backup"},
+		bad: 1, says: "failed", mending: unitMending},
+	{section: units, collector: "systemd", metric: "systemd_unit_state", where: map[string]string{"state": "failed"}, labels: []string{"name"},
+		bad: 1, says: "failed", mending: unitMending},
+	{section: backups, collector: "backup", metric: "backup_last_success_timestamp_seconds", labels: []string{"name", "backup"},
+		kind: since, allowed: "backup_expected_interval_seconds", factor: 1.5, says: "has not succeeded for longer than 1.5 intervals", mending: unitMending},
+	{section: backups, collector: "backup", metric: "backup_never_succeeded", labels: []string{"name", "backup"},
+		bad: 1, says: "has never succeeded", mending: unitMending},
+	{section: backups, collector: "backup", metric: "backup_timer_active", labels: []string{"name", "backup"},
+		bad: 0, says: "will not run: its timer is not active", mending: []string{"systemctl list-timers --all"}},
+	{section: backups, collector: "backup", metric: "backup_artifact_newest_timestamp_seconds", labels: []string{"backup"},
+		kind: since, allowed: "backup_artifact_max_age_seconds", factor: 1, says: "was not written for too long"},
+	{section: backups, collector: "backup", metric: "backup_artifact_complete", labels: []string{"backup"},
+		bad: 0, says: "is cut off: the dump's end is missing"},
+	{section: pools, collector: "zfs", metric: "zfs_pool_imported", labels: []string{"pool"},
+		bad: 0, says: "is expected and not imported", mending: []string{"zpool import"}},
+	{section: pools, collector: "zfs", metric: "zfs_pool_clean", labels: []string{"pool"},
+		bad: 0, says: "is not clean: a device, an error or a resilver", mending: []string{"zpool status -v {pool}"}},
+	{section: pools, collector: "zfs", metric: "zfs_pool_scrub_due_timestamp_seconds", labels: []string{"pool"},
+		kind: until, says: "needs a scrub", mending: []string{"zpool scrub {pool}"}},
+}
