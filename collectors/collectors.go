@@ -5,7 +5,10 @@ import (
 	_ "embed"
 
 	"vulcan.lan/vulcan_exporter/collectors/backup"
+	"vulcan.lan/vulcan_exporter/collectors/certificate"
 	"vulcan.lan/vulcan_exporter/collectors/criticalservice"
+	"vulcan.lan/vulcan_exporter/collectors/postgres"
+	"vulcan.lan/vulcan_exporter/collectors/redis"
 	"vulcan.lan/vulcan_exporter/collectors/systemd"
 	"vulcan.lan/vulcan_exporter/collectors/zfs"
 	"vulcan.lan/vulcan_exporter/internal/collector"
@@ -15,7 +18,10 @@ import (
 func All() []*collector.Definition {
 	return []*collector.Definition{
 		backup.Definition(),
+		certificate.Definition(),
 		criticalservice.Definition(),
+		postgres.Definition(),
+		redis.Definition(),
 		systemd.Definition(),
 		zfs.Definition(),
 	}
