@@ -16,6 +16,8 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -93,11 +95,13 @@ type backup struct {
 	env      collector.Env
 	verifier *verifier
 
-	mu     sync.Mutex
-	handle *systemd.Handle    // nil before the first pass and without jobs
-	events []systemd.RunEvent // not yet taken into memory
+	handle *systemd.Handle // nil before the first pass and without jobs
+	asked  []string        // the unit names that the handle was asked for
 	memory memory
 	loaded bool
+
+	mu     sync.Mutex
+	events []systemd.RunEvent // not yet taken into memory
 }
 
 func open(cfg Config, env collector.Env) (collector.Collector, error) {
@@ -153,7 +157,10 @@ func (b *backup) snapshot(ctx context.Context) (*systemd.Snapshot, error) {
 	if b.handle == nil {
 		b.handle = b.env.Systemd.Watch("")
 		b.handle.Subscribe(b.ended)
-		b.handle.Require(interest(b.cfg))
+	}
+	if i := b.interest(); !slices.Equal(i.Names, b.asked) || b.asked == nil {
+		b.handle.Require(i)
+		b.asked = i.Names
 	}
 	return b.handle.Snapshot(ctx)
 }
@@ -173,16 +180,27 @@ func (b *backup) takeEvents() []systemd.RunEvent {
 	return events
 }
 
-func interest(cfg Config) systemd.Interest {
+// interest is what the jobs of the configuration and of the memory need: a
+// unit that was seen once is asked for by name, so that one which systemd let
+// go of, or a timer that was disabled, is told and not forgotten.
+func (b *backup) interest() systemd.Interest {
 	var i systemd.Interest
-	for _, j := range cfg.Jobs {
-		timer := j.Units[:len(j.Units)-len(".service")] + ".timer"
+	for _, j := range b.cfg.Jobs {
+		timer := strings.TrimSuffix(j.Units, ".service") + ".timer"
+		i.Patterns = append(i.Patterns, timer)
 		if systemd.IsPattern(j.Units) {
-			i.Patterns = append(i.Patterns, j.Units, timer)
+			i.Patterns = append(i.Patterns, j.Units)
 		} else {
 			i.Names = append(i.Names, j.Units)
-			i.Patterns = append(i.Patterns, timer) // a job may have none
 		}
 	}
+	for unit, r := range b.memory.Jobs {
+		i.Names = append(i.Names, unit)
+		if r.Timer != "" {
+			i.Names = append(i.Names, r.Timer)
+		}
+	}
+	slices.Sort(i.Names)
+	i.Names = slices.Compact(i.Names)
 	return i
 }

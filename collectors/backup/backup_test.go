@@ -211,6 +211,28 @@ func TestJobs(t *testing.T) {
 	o.sees("!name=\"" + home + "\"")
 }
 
+// A timer that is stopped, or disabled altogether, leaves the manager's
+// memory and takes its service along: both are told.
+func TestTimerOff(t *testing.T) {
+	h := boot(t)
+	h.WriteUnit("restic-backups-Home.timer", daily+"[Install]\nWantedBy=default.target\n")
+	h.Systemctl("daemon-reload")
+	h.Systemctl("enable", "--now", "restic-backups-Home.timer")
+	h.Systemctl("start", "restic-backups-Audio.timer")
+	o := observe(t, jobs)
+	const audio = "restic-backups-Audio.service"
+	o.sees(of("backup_timer_active", home, "Home")+" 1", of("backup_timer_active", audio, "Audio")+" 1")
+	h.Systemctl("stop", "restic-backups-Audio.timer")
+	h.Systemctl("disable", "--now", "restic-backups-Home.timer")
+	for _, restarted := range []bool{false, true} {
+		o.sees(of("backup_timer_active", home, "Home")+" 0", of("backup_timer_active", audio, "Audio")+" 0",
+			of("backup_job_configured", home, "Home")+" 1", of("backup_job_configured", audio, "Audio")+" 1")
+		if !restarted {
+			o.restart()
+		}
+	}
+}
+
 // A run that hangs in ExecStartPre is running, not a success, and its past
 // stays what it was; killed, it is one failure.
 func TestHangAndKill(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ type record struct {
 	OK       bool          `json:"ok"` // the last run succeeded; false without one
 	Failures uint64        `json:"failures"`
 	Interval time.Duration `json:"interval,omitempty"`
+	Timer    string        `json:"timer,omitempty"` // unit that starts the job
 }
 
 // forgetAfter is how long the past of a job that has gone is kept, in case it
@@ -68,6 +70,12 @@ func (b *backup) emitJobs(out *metric.Batch, s *systemd.Snapshot) {
 
 func (b *backup) emitJob(out *metric.Batch, s *systemd.Snapshot, j Job, u *systemd.Unit, timer *systemd.Unit) {
 	r := b.record(u)
+	if timer == nil && r.Timer != "" {
+		timer = s.Unit(r.Timer) // one that is disabled tells not what it starts
+	}
+	if timer != nil && timer.Name != r.Timer {
+		r.Timer, b.memory.changed = timer.Name, true
+	}
 	if timer != nil && timer.Timer.Interval > 0 && timer.Timer.Interval != r.Interval {
 		r.Interval, b.memory.changed = timer.Timer.Interval, true
 	}
@@ -147,7 +155,7 @@ func (b *backup) forget() {
 
 func matching(s *systemd.Snapshot, units string) []*systemd.Unit {
 	if systemd.IsPattern(units) {
-		return s.Match(units)
+		return slices.DeleteFunc(s.Match(units), func(u *systemd.Unit) bool { return u.LoadState == "not-found" })
 	}
 	if u := s.Unit(units); u != nil {
 		return []*systemd.Unit{u}

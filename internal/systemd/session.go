@@ -210,6 +210,9 @@ func (s *session) unitRemoved(name string) {
 	delete(s.fresh, name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if r := s.table.records[name]; r != nil && s.wantsFile(name) {
+		r.declared = true // it stays shown, as it would be if it had never been in memory
+	}
 	if s.table.removed(name) {
 		s.ask[name] = true
 		s.arm(debounce)

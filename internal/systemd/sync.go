@@ -169,19 +169,27 @@ func fileState(files map[string]string, name string) string {
 func (s *session) unloaded() (names []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, state := range s.files {
-		if r := s.table.records[name]; r != nil && r.next.InMemory || !ValidName(name) {
-			continue
-		}
-		for _, interest := range s.interests {
-			if interest.wantsFile(name, state) {
-				names = append(names, name)
-				break
-			}
+	for name := range s.files {
+		if r := s.table.records[name]; (r == nil || !r.next.InMemory) && s.wantsFile(name) {
+			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// wantsFile tells whether a unit is to be shown because of its unit file, in memory or not.
+func (s *session) wantsFile(name string) bool {
+	state, ok := s.files[name]
+	if !ok || !ValidName(name) {
+		return false
+	}
+	for _, interest := range s.interests {
+		if interest.wantsFile(name, state) {
+			return true
+		}
+	}
+	return false
 }
 
 func (i Interest) wantsFile(name, state string) bool {
