@@ -89,7 +89,9 @@ func NewUpstream(u *url.URL, trust Trust, version string, now func() time.Time) 
 }
 
 // RoundTrip sends one request. It follows no redirect.
-func (u *Upstream) RoundTrip(r *http.Request) (*http.Response, error) { return u.transport.RoundTrip(r) }
+func (u *Upstream) RoundTrip(r *http.Request) (*http.Response, error) {
+	return u.transport.RoundTrip(r)
+}
 
 // Close drops idle connections.
 func (u *Upstream) Close() { u.transport.CloseIdleConnections() }
