@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"vulcan.lan/vulcan_exporter/internal/jobs"
 	"vulcan.lan/vulcan_exporter/internal/metric"
 	"vulcan.lan/vulcan_exporter/internal/systemd"
 )
@@ -95,7 +96,7 @@ func (b *backup) writing(s *systemd.Snapshot, a Artifact) bool {
 		return false
 	}
 	u := s.Unit(a.Unit)
-	return u != nil && isRunning(u)
+	return u != nil && jobs.Running(u)
 }
 
 // add remembers the newest artifact's size; it reports false where it knows

@@ -15,14 +15,13 @@ package backup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"vulcan.lan/vulcan_exporter/internal/collector"
 	"vulcan.lan/vulcan_exporter/internal/config"
+	"vulcan.lan/vulcan_exporter/internal/jobs"
 	"vulcan.lan/vulcan_exporter/internal/metric"
 	"vulcan.lan/vulcan_exporter/internal/systemd"
 )
@@ -54,17 +53,11 @@ func (c *Config) Validate(report func(path, format string, args ...any)) {
 		report("jobs", "expected at least one job or artifact")
 	}
 	for i, j := range c.Jobs {
-		at := index("jobs", i) + ".units"
-		switch {
-		case filepath.Ext(j.Units) != ".service":
-			report(at, "expected a service or a glob of services such as restic-backups-*.service, found %q", j.Units)
-		case !systemd.ValidPattern(j.Units):
-			report(at, "expected a glob, found %q", j.Units)
-		}
+		jobs.ValidateUnits(j.Units, fmt.Sprintf("jobs[%d].units", i), "restic-backups-*.service", report)
 	}
 	names := map[string]bool{}
 	for i, a := range c.Artifacts {
-		at := index("artifacts", i)
+		at := fmt.Sprintf("artifacts[%d]", i)
 		if a.Name == "" || names[a.Name] {
 			report(at+".name", "expected a unique name, found %q", a.Name)
 		}
@@ -94,18 +87,21 @@ type backup struct {
 	cfg      Config
 	env      collector.Env
 	verifier *verifier
-
-	handle *systemd.Handle // nil before the first pass and without jobs
-	asked  []string        // the unit names that the handle was asked for
-	memory memory
-	loaded bool
-
-	mu     sync.Mutex
-	events []systemd.RunEvent // not yet taken into memory
+	follower *jobs.Follower // nil without jobs
+	memory   memory
+	loaded   bool
 }
 
 func open(cfg Config, env collector.Env) (collector.Collector, error) {
-	return &backup{cfg: cfg, env: env, verifier: newVerifier(env.Logger)}, nil
+	b := &backup{cfg: cfg, env: env, verifier: newVerifier(env.Logger)}
+	if len(cfg.Jobs) > 0 {
+		units := make([]string, len(cfg.Jobs))
+		for i, j := range cfg.Jobs {
+			units[i] = j.Units
+		}
+		b.follower = jobs.NewFollower(env.Systemd, "", units, env.Now)
+	}
+	return b, nil
 }
 
 // Run verifies new dumps, one after the other, beside the passes.
@@ -113,10 +109,10 @@ func (b *backup) Run(ctx context.Context) error { return b.verifier.run(ctx) }
 
 // Close lets go of the watcher.
 func (b *backup) Close() error {
-	if b.handle == nil {
+	if b.follower == nil {
 		return nil
 	}
-	return b.handle.Close()
+	return b.follower.Close()
 }
 
 // Collect implements collector.Collector. Artifacts are told also while
@@ -129,12 +125,29 @@ func (b *backup) Collect(ctx context.Context, out *metric.Batch) error {
 		b.memory.init()
 		b.loaded = true
 	}
-	snapshot, err := b.snapshot(ctx)
-	if snapshot != nil {
-		b.emitJobs(out, snapshot)
-	}
+	snapshot, err := b.collectJobs(ctx, out)
 	b.emitArtifacts(ctx, out, snapshot)
 	return errors.Join(err, b.save())
+}
+
+// collectJobs gives the state of the jobs' manager, nil where there are no
+// jobs.
+func (b *backup) collectJobs(ctx context.Context, out *metric.Batch) (*systemd.Snapshot, error) {
+	if b.follower == nil {
+		return nil, nil
+	}
+	view, err := b.follower.Look(ctx, b.memory.Jobs)
+	if err != nil {
+		return nil, err
+	}
+	b.memory.changed = b.memory.changed || view.Changed
+	for i, n := range view.Matched {
+		runs.EmitMatched(out, b.cfg.Jobs[i].Units, n)
+	}
+	for _, j := range view.Jobs {
+		runs.Emit(out, j, b.cfg.Jobs[j.Entry].ExpectedInterval.Std(), j.Stem)
+	}
+	return view.Snapshot, nil
 }
 
 // save keeps the memory where it changed.
@@ -149,58 +162,18 @@ func (b *backup) save() error {
 	return nil
 }
 
-// snapshot is the state of the jobs' manager, nil where there are no jobs.
-func (b *backup) snapshot(ctx context.Context) (*systemd.Snapshot, error) {
-	if len(b.cfg.Jobs) == 0 {
-		return nil, nil
-	}
-	if b.handle == nil {
-		b.handle = b.env.Systemd.Watch("")
-		b.handle.Subscribe(b.ended)
-	}
-	if i := b.interest(); !slices.Equal(i.Names, b.asked) || b.asked == nil {
-		b.handle.Require(i)
-		b.asked = i.Names
-	}
-	return b.handle.Snapshot(ctx)
+// memory is what must survive restarts and reboots.
+type memory struct {
+	Jobs      jobs.Past           `json:"jobs"`
+	Artifacts map[string]*history `json:"artifacts"` // by name
+	changed   bool
 }
 
-// ended queues a run that ended, on the watcher's goroutine.
-func (b *backup) ended(e systemd.RunEvent) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.events = append(b.events, e)
-}
-
-func (b *backup) takeEvents() []systemd.RunEvent {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	events := b.events
-	b.events = nil
-	return events
-}
-
-// interest is what the jobs of the configuration and of the memory need: a
-// unit that was seen once is asked for by name, so that one which systemd let
-// go of, or a timer that was disabled, is told and not forgotten.
-func (b *backup) interest() systemd.Interest {
-	var i systemd.Interest
-	for _, j := range b.cfg.Jobs {
-		timer := strings.TrimSuffix(j.Units, ".service") + ".timer"
-		i.Patterns = append(i.Patterns, timer)
-		if systemd.IsPattern(j.Units) {
-			i.Patterns = append(i.Patterns, j.Units)
-		} else {
-			i.Names = append(i.Names, j.Units)
-		}
+func (m *memory) init() {
+	if m.Jobs == nil {
+		m.Jobs = jobs.Past{}
 	}
-	for unit, r := range b.memory.Jobs {
-		i.Names = append(i.Names, unit)
-		if r.Timer != "" {
-			i.Names = append(i.Names, r.Timer)
-		}
+	if m.Artifacts == nil {
+		m.Artifacts = map[string]*history{}
 	}
-	slices.Sort(i.Names)
-	i.Names = slices.Compact(i.Names)
-	return i
 }

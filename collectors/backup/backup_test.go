@@ -134,7 +134,7 @@ func boot(t *testing.T) *testenv.SystemdHost {
 	return h
 }
 
-const jobs = `
+const jobsConfig = `
 jobs:
   - units: "restic-backups-*.service"
   - {units: postgresql-backup.service, expected_interval: 1d}
@@ -146,7 +146,7 @@ const home = "restic-backups-Home.service"
 func TestJobs(t *testing.T) {
 	h := boot(t)
 	h.Systemctl("start", "restic-backups-Home.timer", "restic-backups-Audio.timer")
-	o := observe(t, jobs)
+	o := observe(t, jobsConfig)
 
 	// Result of a unit that never ran reads success, and is none.
 	o.sees(of("backup_job_configured", home, "Home")+" 1", of("backup_never_succeeded", home, "Home")+" 1",
@@ -219,7 +219,7 @@ func TestTimerOff(t *testing.T) {
 	h.Systemctl("daemon-reload")
 	h.Systemctl("enable", "--now", "restic-backups-Home.timer")
 	h.Systemctl("start", "restic-backups-Audio.timer")
-	o := observe(t, jobs)
+	o := observe(t, jobsConfig)
 	const audio = "restic-backups-Audio.service"
 	o.sees(of("backup_timer_active", home, "Home")+" 1", of("backup_timer_active", audio, "Audio")+" 1")
 	h.Systemctl("stop", "restic-backups-Audio.timer")
@@ -237,7 +237,7 @@ func TestTimerOff(t *testing.T) {
 // stays what it was; killed, it is one failure.
 func TestHangAndKill(t *testing.T) {
 	h := boot(t)
-	o := observe(t, jobs)
+	o := observe(t, jobsConfig)
 	const hangs, dump = "restic-backups-Hangs.service", "postgresql-backup.service"
 	h.Systemctl("start", "--no-block", hangs, dump)
 	o.sees(of("backup_running", hangs, "Hangs")+" 1", of("backup_running", dump, "postgresql-backup")+" 1",
@@ -267,19 +267,5 @@ artifacts: [{name: a, path: `+file+`}]`)[0]
 	text := collectortest.Text(t, out)
 	if strings.Contains(text, "backup_job") || !strings.Contains(text, `backup_artifact_size_bytes{source="default",backup="a"} 1`) {
 		t.Error(text)
-	}
-}
-
-func TestMatched(t *testing.T) {
-	for _, c := range [][3]string{
-		{"restic-backups-*.service", "restic-backups-Home.service", "Home"},
-		{"postgresql-backup.service", "postgresql-backup.service", "postgresql-backup"},
-		{"*-backup.service", "a-b-backup.service", "a-b"},
-		{"*backup*.service", "my-backup-x.service", "my-backup-x"},
-		{"backup@*.service", "backup@home.service", "home"},
-	} {
-		if got := matched(c[0], c[1]); got != c[2] {
-			t.Errorf("%s matches %s as %q, want %q", c[0], c[1], got, c[2])
-		}
 	}
 }
