@@ -25,7 +25,7 @@ func parseInfo(r io.Reader) (info, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, longestLine)
 	for lines.Scan() {
-		line := strings.TrimRight(lines.Text(), "\r")
+		line := strings.ToValidUTF8(strings.TrimRight(lines.Text(), "\r"), "\uFFFD")
 		if strings.HasPrefix(line, "#") {
 			continue
 		}

@@ -133,19 +133,29 @@ func dialTLS(ctx context.Context, network, address, caFile string) (net.Conn, er
 }
 
 // conn tells why a server hung up. One that is full says so before it is asked anything, and
-// closes: the question then meets a closed connection, and the answer would be lost.
+// closes: the first question meets that answer or a closed connection, and the library takes
+// either for something else.
 type conn struct{ net.Conn }
 
 type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
+const full = "ERR max number of clients"
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if text, ok := strings.CutPrefix(string(p[:min(n, len(full)+1)]), "-"); ok && text == full {
+		return 0, refusal(full + " reached")
+	}
+	return n, err
+}
+
 func (c *conn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
-		answer := make([]byte, 256)
-		if m, _ := c.Read(answer); m > 1 && answer[0] == '-' {
-			return n, refusal(strings.TrimSpace(string(answer[1:m])))
+		if _, why := c.Read(make([]byte, 256)); errors.As(why, new(refusal)) {
+			return n, why
 		}
 	}
 	return n, err
@@ -196,7 +206,7 @@ func Reason(err error) string {
 		return ReasonOther
 	case answers(err, "WRONGPASS", "NOAUTH", "ERR invalid password", "ERR AUTH"):
 		return ReasonAuth
-	case answers(err, "ERR max number of clients"):
+	case answers(err, full):
 		return ReasonFull
 	case answers(err, "LOADING"):
 		return ReasonLoading
