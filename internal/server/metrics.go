@@ -1,7 +1,7 @@
 package server
 
 import (
-	"bytes"
+	"bufio"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,13 +36,13 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	format := expfmt.NegotiateAccept(r.Header,
 		expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics))
 	openMetrics := format.FormatType() == expfmt.TypeOpenMetrics
-	var body bytes.Buffer
-	s.writeFamilies(&body, parts, openMetrics)
-	if err := s.writeProcess(&body, format); err != nil {
+	body := bufio.NewWriterSize(w, 64<<10)
+	w.Header().Set("Content-Type", string(format))
+	s.writeFamilies(body, parts, openMetrics)
+	if err := s.writeProcess(body, format); err != nil {
 		s.opts.Logger.Error("process metrics", "err", err)
 	}
-	w.Header().Set("Content-Type", string(format))
-	_, _ = body.WriteTo(w) // the scraper may have gone
+	_ = body.Flush() // the scraper may have gone
 }
 
 // selection reads collect[] and exclude[].
@@ -68,7 +68,7 @@ func (s *Server) selection(r *http.Request) (func(string) bool, error) {
 // budget is what the scraper's own timeout leaves for sources.
 func budget(r *http.Request) time.Duration {
 	seconds, err := strconv.ParseFloat(r.Header.Get("X-Prometheus-Scrape-Timeout-Seconds"), 64)
-	if err != nil || seconds <= 0 || seconds > time.Hour.Seconds() {
+	if err != nil || !(seconds > 0 && seconds < time.Hour.Seconds()) { // NaN is neither
 		return scrapeBudget
 	}
 	timeout := time.Duration(seconds * float64(time.Second))
@@ -76,7 +76,7 @@ func budget(r *http.Request) time.Duration {
 }
 
 // writeFamilies merges the families of all sources by name.
-func (s *Server) writeFamilies(body *bytes.Buffer, parts [][]metric.Family, openMetrics bool) {
+func (s *Server) writeFamilies(body *bufio.Writer, parts [][]metric.Family, openMetrics bool) {
 	byName := map[string][]metric.Encoded{}
 	for _, families := range parts {
 		for _, f := range families {
@@ -93,18 +93,21 @@ func (s *Server) writeFamilies(body *bytes.Buffer, parts [][]metric.Family, open
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		body.Write(byName[name][0].Header)
+		_, _ = body.Write(byName[name][0].Header) // an error stays until Flush
 		for _, encoded := range byName[name] {
-			body.Write(encoded.Samples)
+			_, _ = body.Write(encoded.Samples)
 		}
 	}
 }
 
 // writeProcess adds go_*, process_* and build_info.
-func (s *Server) writeProcess(body *bytes.Buffer, format expfmt.Format) error {
+func (s *Server) writeProcess(body *bufio.Writer, format expfmt.Format) error {
 	families, gatherErr := prometheus.Gatherer(s.process).Gather()
 	enc := expfmt.NewEncoder(body, format)
 	for _, mf := range families {
+		if mf.GetName() == "go_memstats_alloc_bytes_total" && format.FormatType() == expfmt.TypeOpenMetrics {
+			continue // there its family would have the name of go_memstats_alloc_bytes
+		}
 		if err := enc.Encode(mf); err != nil {
 			return err
 		}

@@ -10,8 +10,8 @@ import "time"
 type kind int
 
 const (
-	// flag: the value bad is trouble, any other is well; only trouble is listed.
-	flag kind = iota
+	// flagged: the value bad is trouble, any other is well; only trouble is listed.
+	flagged kind = iota
 	// since: a moment in the past; trouble when longer ago than allowed.
 	since
 	// until: a moment to come; trouble when nearer than margin.
@@ -26,9 +26,10 @@ type rule struct {
 	where     map[string]string // only series with these label values
 	labels    []string          // that identify a row; the first is its subject
 	kind      kind
-	bad       float64 // flag
-	// says is what trouble means, after the subject.
-	says string
+	bad       float64 // flagged
+	// says is what trouble means, after the subject; moment is what happened
+	// or will happen at the time of since and until.
+	says, moment string
 	// allowed is, for since, a metric with the same labels whose value in
 	// seconds, times factor, is the allowed age.
 	allowed string
@@ -52,8 +53,8 @@ var unitMending = []string{"systemctl status -- {name}", "journalctl --no-pager 
 // trouble is told in one section only.
 const unitLabel = "name"
 
-// rules are in the order of sections; where two speak of the same thing, the
-// first one's trouble is told.
+// rules are in the order of sections and, within one, of urgency; where two
+// speak of the same thing, the first one's trouble is told.
 var rules = []rule{
 	{section: units, collector: "criticalservice", metric: "critical_service_active", labels: []string{"name"},
 		bad: 0, says: "is required and not active", mending: unitMending},
@@ -62,13 +63,13 @@ var rules = []rule{
 	{section: units, collector: "systemd", metric: "systemd_unit_state", where: map[string]string{"state": "failed"}, labels: []string{"name"},
 		bad: 1, says: "failed", mending: unitMending},
 	{section: backups, collector: "backup", metric: "backup_last_success_timestamp_seconds", labels: []string{"name", "backup"},
-		kind: since, allowed: "backup_expected_interval_seconds", factor: 1.5, says: "has not succeeded for longer than 1.5 intervals", mending: unitMending},
+		kind: since, moment: "last succeeded", allowed: "backup_expected_interval_seconds", factor: 1.5, says: "has not succeeded for longer than 1.5 intervals", mending: unitMending},
 	{section: backups, collector: "backup", metric: "backup_never_succeeded", labels: []string{"name", "backup"},
 		bad: 1, says: "has never succeeded", mending: unitMending},
 	{section: backups, collector: "backup", metric: "backup_timer_active", labels: []string{"name", "backup"},
 		bad: 0, says: "will not run: its timer is not active", mending: []string{"systemctl list-timers --all"}},
 	{section: backups, collector: "backup", metric: "backup_artifact_newest_timestamp_seconds", labels: []string{"backup"},
-		kind: since, allowed: "backup_artifact_max_age_seconds", factor: 1, says: "was not written for too long"},
+		kind: since, moment: "written", allowed: "backup_artifact_max_age_seconds", factor: 1, says: "was not written for too long"},
 	{section: backups, collector: "backup", metric: "backup_artifact_complete", labels: []string{"backup"},
 		bad: 0, says: "is cut off: the dump's end is missing"},
 	{section: pools, collector: "zfs", metric: "zfs_pool_imported", labels: []string{"pool"},
@@ -76,5 +77,5 @@ var rules = []rule{
 	{section: pools, collector: "zfs", metric: "zfs_pool_clean", labels: []string{"pool"},
 		bad: 0, says: "is not clean: a device, an error or a resilver", mending: []string{"zpool status -v {pool}"}},
 	{section: pools, collector: "zfs", metric: "zfs_pool_scrub_due_timestamp_seconds", labels: []string{"pool"},
-		kind: until, says: "needs a scrub", mending: []string{"zpool scrub {pool}"}},
+		kind: until, moment: "scrub due", says: "needs a scrub", mending: []string{"zpool scrub {pool}"}},
 }

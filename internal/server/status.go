@@ -20,7 +20,7 @@ import (
 var assets embed.FS
 
 var statusPage = template.Must(template.New("status.html").Funcs(template.FuncMap{
-	"visible": visible, "span": span, "count": count,
+	"visible": visible, "span": span, "took": took, "count": count,
 	"clock": func(t time.Time) string { return t.Format("15:04:05") },
 	"stamp": func(t time.Time) string { return t.Format(time.RFC3339) },
 }).ParseFS(assets, "status.html"))
@@ -28,11 +28,16 @@ var statusPage = template.Must(template.New("status.html").Funcs(template.FuncMa
 // statusBudget bounds the sources that are run for the page: a person waits.
 const statusBudget = 3 * time.Second
 
+// maxCards of broken things are shown in full: after a fall of the whole
+// machine more would hide the rest of the page.
+const maxCards = 25
+
 // page is all that the status page says.
 type page struct {
 	Host, Version string
 	Now           time.Time
 	Broken        []trouble // found in what is observed
+	MoreBroken    int       // beyond maxCards
 	Blind         []trouble // sources that could not find out
 	Exporter      []trouble // the exporter's own
 	Sources       []sourceView
@@ -69,10 +74,12 @@ func (p page) Headline() string {
 			parts = append(parts, count(n, one, many))
 		}
 	}
-	add(len(p.Broken), "thing is broken", "things are broken")
+	add(len(p.Broken)+p.MoreBroken, "thing is broken", "things are broken")
 	add(len(p.Blind), "source cannot tell", "sources cannot tell")
 	add(len(p.Exporter), "fault of the exporter", "faults of the exporter")
-	add(p.Waiting, "source was not tried yet", "sources were not tried yet")
+	if len(parts) == 0 {
+		add(p.Waiting, "source was not tried yet", "sources were not tried yet")
+	}
 	switch {
 	case len(p.Sources) == 0:
 		return "Nothing is observed"
@@ -86,8 +93,12 @@ func (p page) Headline() string {
 // what the sources say about their domains. Sources that run at scrape are run
 // for it, so that it is never older than /metrics would be.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	s.render(w, s.page(r.Context(), time.Now()))
+}
+
+func (s *Server) render(w http.ResponseWriter, p page) {
 	var body bytes.Buffer
-	if err := statusPage.Execute(&body, s.page(r.Context(), time.Now())); err != nil {
+	if err := statusPage.Execute(&body, p); err != nil {
 		s.opts.Logger.Error("status page", "err", err)
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -117,11 +128,19 @@ func (s *Server) page(ctx context.Context, now time.Time) page {
 			})
 		}
 	}
-	slices.SortStableFunc(p.Sources, func(a, b sourceView) int { return cmp.Compare(a.rank(), b.rank()) })
+	p.sort()
 	have := samples(parts, s.opts.Logger)
 	p.Exporter = append(p.Exporter, s.own(have)...)
 	p.Sections, p.Broken = summarize(have, p.Sources, now)
+	if len(p.Broken) > maxCards {
+		p.MoreBroken, p.Broken = len(p.Broken)-maxCards, p.Broken[:maxCards]
+	}
 	return p
+}
+
+// sort puts the sources in trouble first.
+func (p *page) sort() {
+	slices.SortStableFunc(p.Sources, func(a, b sourceView) int { return cmp.Compare(a.rank(), b.rank()) })
 }
 
 // own reads the exporter's own metrics for faults of its own.
@@ -224,6 +243,14 @@ func span(d time.Duration) string {
 		return text
 	}
 	return fmt.Sprintf("%d ms", d.Milliseconds())
+}
+
+// took is how long a run took.
+func took(d time.Duration) string {
+	if d < time.Millisecond {
+		return "< 1 ms"
+	}
+	return span(d)
 }
 
 func count(n int, one, many string) string {

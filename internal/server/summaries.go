@@ -38,6 +38,7 @@ type row struct {
 	Moment  string    // When in words
 	Text    string
 	Bad     bool
+	urgency int // of the rule that says so, 0 first
 	mending []string
 }
 
@@ -107,7 +108,7 @@ func summarize(have map[string][]sample, sources []sourceView, now time.Time) (s
 	things := map[string]map[string]row{} // by section and by what they are
 	told := map[string]string{}           // sections that tell a unit's trouble
 	var titles []string
-	for _, r := range rules {
+	for urgency, r := range rules {
 		if len(have[r.metric]) == 0 {
 			continue
 		}
@@ -126,6 +127,7 @@ func summarize(have map[string][]sample, sources []sourceView, now time.Time) (s
 				}
 				told[one.Subject] = r.section
 			}
+			one.urgency = urgency
 			key := one.Subject + "\xff" + one.Labels
 			before, seen := things[r.section][key]
 			things[r.section][key] = merge(before, one, seen)
@@ -189,19 +191,19 @@ func (r rule) row(s sample, allowed []sample, known map[string]sourceView, now t
 	}
 	moment := time.UnixMilli(int64(s.value * 1e3))
 	switch r.kind {
-	case flag:
+	case flagged:
 		out.Bad = s.value == r.bad
 	case since:
-		out.When, out.Moment = moment, span(now.Sub(moment))+" ago"
+		out.When, out.Moment = moment, r.moment+" "+span(now.Sub(moment))+" ago"
 		for _, a := range allowed {
 			if r.same(a, s) {
 				out.Bad = now.Sub(moment).Seconds() > r.factor*a.value
 			}
 		}
 	case until:
-		out.When, out.Moment = moment, "in "+span(moment.Sub(now))
+		out.When, out.Moment = moment, r.moment+" in "+span(moment.Sub(now))
 		if moment.Before(now) {
-			out.Moment = span(now.Sub(moment)) + " ago"
+			out.Moment = r.moment + " " + span(now.Sub(moment)) + " ago"
 		}
 		out.Bad = moment.Sub(now) < r.margin
 	}
@@ -246,6 +248,9 @@ func newSection(title string, things map[string]row) (section, []trouble) {
 		if a.Bad != b.Bad {
 			return map[bool]int{true: -1, false: 1}[a.Bad]
 		}
+		if a.Bad && a.urgency != b.urgency {
+			return cmp.Compare(a.urgency, b.urgency)
+		}
 		return cmp.Or(a.When.Compare(b.When), strings.Compare(a.Subject, b.Subject), strings.Compare(a.Labels, b.Labels))
 	})
 	for _, r := range s.Rows {
@@ -261,7 +266,11 @@ func newSection(title string, things map[string]row) (section, []trouble) {
 }
 
 func (r row) trouble() trouble {
-	t := trouble{What: r.Subject, Source: r.Source, Says: r.Subject + " " + r.Text + ".", Mending: r.mending}
+	t := trouble{What: r.Subject, Source: r.Source, Says: r.Subject + " " + r.Text, Mending: r.mending}
+	if r.Moment != "" {
+		t.Says += "; " + r.Moment
+	}
+	t.Says += "."
 	if r.Labels != "" {
 		t.What += " (" + r.Labels + ")"
 	}
