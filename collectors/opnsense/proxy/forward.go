@@ -81,8 +81,17 @@ func (b *body) Read(buf []byte) (int, error) {
 	begun := time.Now()
 	n, err := b.ReadCloser.Read(buf)
 	b.x.upstream += time.Since(begun)
+	if err != nil && err != io.EOF {
+		err = &brokenBody{err}
+	}
 	return n, err
 }
+
+// brokenBody is an answer that did not arrive as its header announced it.
+type brokenBody struct{ error }
+
+// Unwrap gives what went wrong.
+func (b *brokenBody) Unwrap() error { return b.error }
 
 // modify turns the firewall's answer into the one for the client.
 func (p *Proxy) modify(res *http.Response) error {
@@ -216,9 +225,9 @@ func (l *limited) Read(buf []byte) (int, error) {
 	return n, err
 }
 
-// isProtocol recognises what net/http says of an answer that is no HTTP.
+// isProtocol recognises what net/http says of a header that is no HTTP; it has
+// no type for that.
 func isProtocol(err error) bool {
 	text := err.Error()
-	return strings.Contains(text, "malformed") || strings.Contains(text, "unexpected EOF") ||
-		strings.Contains(text, "protocol") || strings.Contains(text, "invalid") || strings.Contains(text, "exceeded")
+	return strings.Contains(text, "malformed") || strings.Contains(text, "exceeded") || strings.Contains(text, "protocol error")
 }

@@ -263,6 +263,7 @@ func (f *failure) Error() string { return f.text }
 func reasonOf(err error, ctx context.Context) Reason {
 	var known *failure
 	var certificate *CertificateError
+	var broken *brokenBody
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.As(err, &known):
@@ -275,7 +276,7 @@ func reasonOf(err error, ctx context.Context) Reason {
 		return ErrorClientGone
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return ErrorTimeout
-	case isProtocol(err):
+	case errors.As(err, &broken), isProtocol(err):
 		return ErrorProtocol
 	}
 	return ErrorConnect

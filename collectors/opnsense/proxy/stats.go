@@ -26,13 +26,13 @@ const (
 
 // Errors: the request was forwarded, or would have been.
 const (
-	ErrorConnect     Reason = "connect"     // no connection, or it broke
+	ErrorConnect     Reason = "connect"     // no connection
 	ErrorTimeout     Reason = "timeout"     // no whole answer in time
 	ErrorCertificate Reason = "certificate" // the server's certificate is not trusted
 	ErrorRedirect    Reason = "redirect"    // an answer that points elsewhere; not followed
 	ErrorTooLarge    Reason = "too_large"   // an answer beyond the limit
 	ErrorEncoding    Reason = "encoding"    // an answer in an encoding that was not asked for
-	ErrorProtocol    Reason = "protocol"    // an answer that is no proper HTTP
+	ErrorProtocol    Reason = "protocol"    // an answer that is no proper HTTP or broke off
 	ErrorSecret      Reason = "secret"      // the file with the API key cannot be read
 	ErrorNotJSON     Reason = "not_json"    // an answer for which there are rules is no JSON; passed on unchanged
 	ErrorClientGone  Reason = "client_gone" // the client did not wait for the answer

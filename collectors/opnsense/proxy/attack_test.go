@@ -1,0 +1,597 @@
+package proxy
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vulcan.lan/vulcan_exporter/internal/config"
+	"vulcan.lan/vulcan_exporter/internal/testenv"
+)
+
+func TestPathsAndMethods(t *testing.T) {
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	e := start(t, fw, func(o *Options, _ *Trust, _ *Server) { o.Allow = append(o.Allow, "dnsmasq/leases/*") })
+	paths := []string{
+		"/", "/api", "/api/", "/ui/core/system/status", "/api/core/system/reboot", "/api/core/system/status/", "/api//core/system/status",
+		"/api/core/system/../system/status", "/api/core/system/status/..", "/api/./core/system/status", "/api/core/system/%2e%2e/system/status",
+		"/api/core/system%2fstatus", "/api/core/system/%73tatus", "/api/core%5csystem/status", `/api/core\system\status`, "/api/core/system/status;a=b",
+		"/api/core/system/status%00", "/api/core/system/status%0d%0aX:%20y", "//api/core/system/status", "/x/../api/core/system/status",
+		"/api/dnsmasq/leases/a/b", "/api/dnsmasq/leases/..", "/api/dnsmasq/leases/*", "http://evil.example/api/core/system/status", "/api/core/system/status%3Fx",
+	}
+	for _, p := range paths {
+		if got := e.raw("GET " + p + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); !strings.Contains(got, " 403 ") {
+			t.Errorf("GET %s: %q", p, got)
+		}
+	}
+	e.refused(RefusedPath, float64(len(paths)))
+	methods := []string{"PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "get"}
+	for _, m := range methods {
+		if got := e.raw(m + " /api/core/system/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); !strings.Contains(got, " 403 ") {
+			t.Errorf("%s: %q", m, got)
+		}
+	}
+	e.refused(RefusedMethod, float64(len(methods)))
+	if asked := fw.Requests(); len(asked) != 0 {
+		t.Errorf("the firewall was asked for %s", asked[0].URL)
+	}
+	for _, allowed := range []string{"core/system/status", "dnsmasq/leases/search", "routing/settings/search_gateway", "routing/settings/searchGateway?searchPhrase=x"} {
+		if res, _ := e.get(allowed); res.StatusCode == http.StatusForbidden {
+			t.Errorf("%s: %s", allowed, res.Status)
+		}
+	}
+}
+
+// Requests that two servers might part differently are refused, and what
+// stands behind them on the connection is never a request of its own.
+func TestSmuggling(t *testing.T) {
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	e := start(t, fw, nil)
+	const second = "GET /api/core/system/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+	head := "POST /api/core/service/search HTTP/1.1\r\nHost: x\r\n"
+	for name, request := range map[string]string{
+		"TE and CL":            head + "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG" + second,
+		"CL and TE":            head + "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n1\r\nx\r\n0\r\n\r\n" + second,
+		"chunked":              head + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + second,
+		"unknown TE":           head + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + second,
+		"two TE":               head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n" + second,
+		"two CL":               head + "Content-Length: 0\r\nContent-Length: 5\r\n\r\nhello" + second,
+		"negative CL":          head + "Content-Length: -1\r\n\r\n" + second,
+		"space before colon":   head + "Content-Length : 0\r\n\r\n" + second,
+		"line folding":         head + "X: a\r\n b\r\n: c\r\n\r\n" + second,
+		"bare CR in header":    head + "X: a\rTransfer-Encoding: chunked\r\n\r\n" + second,
+		"NUL in header":        head + "X: a\x00b\r\n\r\n" + second,
+		"no host":              "GET /api/core/system/status HTTP/1.1\r\n\r\n",
+		"two hosts":            "GET /api/core/system/status HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+		"header too large":     "GET /api/core/system/status HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 64<<10) + "\r\n\r\n",
+		"no HTTP":              "\x16\x03\x01\x02\x00hello\r\n\r\n",
+		"response splitting":   "GET /api/core/system/status%0d%0aSet-Cookie:x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+		"HTTP/2 prior":         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"space in the request": "GET /api/core/system/status HTTP/1.1 HTTP/1.1\r\nHost: a\r\n\r\n",
+	} {
+		got := e.raw(request)
+		if strings.Contains(got, " 200 ") {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if asked := fw.Requests(); len(asked) != 0 {
+		t.Errorf("the firewall was asked for %s %s", asked[0].Method, asked[0].URL)
+	}
+	counted := e.proxy.Refused(RefusedLength) + e.proxy.Refused(RefusedIncomplete) + e.proxy.Refused(RefusedPath) + e.proxy.Refused(RefusedMethod)
+	if counted < 18 {
+		t.Errorf("%v refusals counted of 18", counted)
+	}
+}
+
+// The firewall sees nothing of the client's header but what the API needs,
+// and the client nothing of the firewall's.
+func TestHeaders(t *testing.T) {
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	e := start(t, fw, func(o *Options, _ *Trust, _ *Server) { o.Credentials = key })
+	r, err := http.NewRequest(http.MethodPost, "http://"+e.address+"/api/core/service/search", strings.NewReader(`{"current":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"Authorization": "Basic Y2xpZW50Om93bg==", "Cookie": "PHPSESSID=1", "X-Forwarded-For": "10.0.0.1", "X-Real-Ip": "10.0.0.1", "Connection": "X-Hop, Upgrade",
+		"X-Hop": "1", "Upgrade": "websocket", "Te": "trailers", "Proxy-Authorization": "Basic x", "Referer": "http://x/", "X-Csrftoken": "1", "Forwarded": "for=1",
+		"Accept": "application/json", "Content-Type": "application/json;charset=utf-8", "Host": "evil.example",
+	} {
+		r.Header.Set(name, value)
+	}
+	r.Host = "evil.example"
+	res, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	seen := fw.Requests()[0]
+	for name := range seen.Header {
+		if !strings.Contains(" Accept Content-Type User-Agent Authorization Content-Length ", " "+name+" ") {
+			t.Errorf("the firewall got %s: %q", name, seen.Header[name])
+		}
+	}
+	if user, _, _ := seen.BasicAuth(); user != testenv.OPNsenseKey || seen.Host == "evil.example" {
+		t.Errorf("user %q at host %q", user, seen.Host)
+	}
+	for _, name := range []string{"Set-Cookie", "Server", "Location"} {
+		if res.Header.Get(name) != "" {
+			t.Errorf("the client got %s", name)
+		}
+	}
+	e.noSecrets()
+}
+
+// An answer that points elsewhere is not followed and not passed on.
+func TestRedirects(t *testing.T) {
+	var other int
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { other++ }))
+	defer elsewhere.Close()
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	e := start(t, fw, nil)
+	for i, status := range []int{301, 302, 303, 304, 307, 308, 300} {
+		fw.Answer("core/system/status", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+"/api/core/system/status", status)
+		})
+		if res, _ := e.get("core/system/status"); res.StatusCode != 502 || res.Header.Get("Location") != "" {
+			t.Errorf("%d: %s, location %q", status, res.Status, res.Header.Get("Location"))
+		}
+		e.failed(ErrorRedirect, float64(i+1))
+	}
+	if other > 0 {
+		t.Errorf("the other host was asked %d times", other)
+	}
+	e.noSecrets()
+}
+
+func TestCertificates(t *testing.T) {
+	good := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	stranger := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	expired := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{NotAfter: time.Now().Add(-time.Hour)})
+	named := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{Name: "firewall.lan"})
+	junk := filepath.Join(t.TempDir(), "junk.pem")
+	if err := os.WriteFile(junk, []byte("junk"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name  string
+		fw    *testenv.OPNsense
+		trust Trust
+		ok    bool
+	}{
+		{"CA", good, Trust{CAFile: good.CAFile}, true},
+		{"pin", good, Trust{PinSHA256: good.Pin}, true},
+		{"other CA", good, Trust{CAFile: stranger.CAFile}, false},
+		{"the system's CAs", good, Trust{}, false},
+		{"no CA file", good, Trust{CAFile: "/nonexistent"}, false},
+		{"junk CA file", good, Trust{CAFile: junk}, false},
+		{"other pin", good, Trust{PinSHA256: stranger.Pin}, false},
+		{"expired", expired, Trust{CAFile: expired.CAFile}, false},
+		{"expired with its pin", expired, Trust{PinSHA256: expired.Pin}, false},
+		{"expired, insecure", expired, Trust{Insecure: true}, true},
+		{"other name", named, Trust{CAFile: named.CAFile}, false},
+		{"name given", named, Trust{CAFile: named.CAFile, ServerName: "firewall.lan"}, true},
+		{"other name with its pin", named, Trust{PinSHA256: named.Pin}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := start(t, test.fw, func(_ *Options, trust *Trust, _ *Server) { *trust = test.trust })
+			before := len(test.fw.Requests())
+			res, _ := e.get("core/service/search")
+			expiry, trusted, known := e.up.Certificate()
+			if !known || expiry.IsZero() || trusted != (test.ok && !test.trust.Insecure) {
+				t.Errorf("certificate: expiry %s trusted %v known %v", expiry, trusted, known)
+			}
+			if test.ok {
+				if res.StatusCode != 200 {
+					t.Errorf("%s\n%s", res.Status, e.log)
+				}
+				return
+			}
+			if res.StatusCode != 502 || len(test.fw.Requests()) != before {
+				t.Errorf("%s, %d requests arrived", res.Status, len(test.fw.Requests())-before)
+			}
+			e.failed(ErrorCertificate, 1)
+			e.noSecrets()
+			if err := e.up.Shake(t.Context()); err == nil {
+				t.Error("a handshake of the probe succeeds")
+			}
+		})
+	}
+}
+
+// A gigabyte, an answer without end and a compressed bomb are cut off, and
+// cost no more memory than the limit.
+func TestLargeAnswers(t *testing.T) {
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	e := start(t, fw, func(o *Options, _ *Trust, _ *Server) { o.Timeout = 5 * time.Second })
+	block := bytes.Repeat([]byte(" "), 1<<20)
+	huge := func(w http.ResponseWriter, r *http.Request) {
+		for range 1024 {
+			if _, err := w.Write(block); err != nil {
+				return
+			}
+		}
+	}
+	announced := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "1073741824")
+		huge(w, r)
+	}
+	bomb := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		for range 64 {
+			if _, err := z.Write(block); err != nil {
+				return
+			}
+		}
+		_ = z.Close()
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	want := 0.0
+	for name, answer := range map[string]http.HandlerFunc{"huge": huge, "announced": announced, "bomb": bomb} {
+		fw.Answer("core/system/status", answer)
+		res, body := e.get("core/system/status")
+		if want++; res.StatusCode != 502 || len(body) > 1000 {
+			t.Errorf("%s: %s, %d bytes", name, res.Status, len(body))
+		}
+	}
+	e.failed(ErrorTooLarge, want)
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 64<<20 {
+		t.Errorf("the heap grew by %d bytes", grown)
+	}
+}
+
+// An endpoint without rules is passed on as it arrives, up to the limit.
+func TestLargeAnswerPassedOn(t *testing.T) {
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	e := start(t, fw, func(o *Options, _ *Trust, _ *Server) { o.Allow = append(o.Allow, "core/menu/search") })
+	e.proxy.options.Shapes.Due("core/menu/search", time.Now()) // not sampled
+	fw.Answer("core/menu/search", func(w http.ResponseWriter, _ *http.Request) {
+		for range 4 {
+			_, _ = w.Write(bytes.Repeat([]byte("x"), 512<<10))
+		}
+	})
+	if _, body := e.get("core/menu/search"); !strings.HasPrefix(body, "cut off") {
+		t.Errorf("%d bytes arrived", len(body))
+	}
+	e.failed(ErrorTooLarge, 1)
+	e.eventually("aborted", func() float64 { return e.requests("core/menu/search", aborted) }, 1)
+}
+
+func TestAnswersOfOtherKinds(t *testing.T) {
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	e := start(t, fw, nil)
+	zipped := func(body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			_, _ = io.WriteString(z, body)
+			_ = z.Close()
+		}
+	}
+	plain := func(status int, encoding, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			if encoding != "" {
+				w.Header().Set("Content-Encoding", encoding)
+			}
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		answer http.HandlerFunc
+		status int
+		body   string
+		reason Reason
+	}{
+		{"gzip that nobody asked for", zipped(`{"rows":[{"running":"1"}]}`), 200, `{"rows":[{"running":1}]}`, ""},
+		{"broken gzip", plain(200, "gzip", "xx"), 502, "upstream: encoding\n", ErrorEncoding},
+		{"brotli", plain(200, "br", "xx"), 502, "upstream: encoding\n", ErrorEncoding},
+		{"HTML", plain(200, "", "<html>login</html>"), 200, "<html>login</html>", ErrorNotJSON},
+		{"truncated JSON", plain(200, "", `{"rows":[{"running":"1"}`), 200, `{"rows":[{"running":"1"}`, ErrorNotJSON},
+		{"empty", plain(200, "", ""), 200, "", ErrorNotJSON},
+		{"404", plain(404, "", `{"running":"1"}`), 404, `{"running":"1"}`, ""},
+		{"500", plain(500, "", "oops"), 500, "oops", ""},
+	} {
+		fw.Answer("core/service/search", test.answer)
+		var before float64
+		if test.reason != "" {
+			before = e.proxy.Failed(test.reason)
+		}
+		res, body := e.get("core/service/search")
+		if res.StatusCode != test.status || body != test.body {
+			t.Errorf("%s: %s %q", test.name, res.Status, body)
+		}
+		if test.reason != "" {
+			e.failed(test.reason, before+1)
+		}
+	}
+	fw.Answer("core/service/search", nil)
+	if res, body := e.do(http.MethodHead, "core/service/search", nil); res.StatusCode != 200 || body != "" || res.Header.Get("Content-Length") != "" {
+		t.Errorf("HEAD: %s %q length %q", res.Status, body, res.Header.Get("Content-Length"))
+	}
+}
+
+func TestRequestBodies(t *testing.T) {
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	e := start(t, fw, func(o *Options, _ *Trust, _ *Server) { o.MaxRequest = 100 })
+	got := make(chan string, 1)
+	fw.Answer("core/service/search", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got <- fmt.Sprintf("%s %d %q", body, r.ContentLength, r.TransferEncoding)
+		_, _ = io.WriteString(w, "{}")
+	})
+	if res, _ := e.do(http.MethodPost, "core/service/search", strings.NewReader(`{"current":1}`)); res.StatusCode != 200 || <-got != `{"current":1} 13 []` {
+		t.Errorf("POST: %s", res.Status)
+	}
+	if res, _ := e.do(http.MethodPost, "core/service/search", strings.NewReader(strings.Repeat("x", 101))); res.StatusCode != 413 {
+		t.Errorf("large body: %s", res.Status)
+	}
+	e.refused(RefusedBody, 1)
+}
+
+// The firewall hangs on one endpoint: the others answer, and clients that try
+// again and again do not use up the room.
+func TestOneEndpointHangs(t *testing.T) {
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	e := start(t, fw, func(o *Options, _ *Trust, _ *Server) { o.Timeout = 20 * time.Second; o.MaxConcurrent = 16 })
+	release := make(chan struct{})
+	fw.Answer("core/firmware/status", func(_ http.ResponseWriter, r *http.Request) { <-release })
+	var hung sync.WaitGroup
+	for range 20 {
+		hung.Go(func() { e.get("core/firmware/status") })
+	}
+	e.refused(RefusedBusy, 16) // 4 hang
+	begun := time.Now()
+	for _, endpoint := range Endpoints() {
+		if endpoint == "core/firmware/status" {
+			continue
+		}
+		if res, _ := e.get(endpoint); res.StatusCode != 200 {
+			t.Errorf("%s: %s", endpoint, res.Status)
+		}
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("the other endpoints took %s", took)
+	}
+	close(release)
+	hung.Wait()
+}
+
+func TestUpstreamNeverAnswers(t *testing.T) {
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	e := start(t, fw, func(o *Options, _ *Trust, _ *Server) { o.Timeout = 200 * time.Millisecond })
+	fw.Answer("core/service/search", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	fw.Answer("core/system/status", func(w http.ResponseWriter, r *http.Request) { // a byte now and then, for ever
+		for r.Context().Err() == nil {
+			_, _ = io.WriteString(w, " ")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	for _, endpoint := range []string{"core/service/search", "core/system/status"} {
+		if res, _ := e.get(endpoint); res.StatusCode != 504 {
+			t.Errorf("%s: %s", endpoint, res.Status)
+		}
+	}
+	e.failed(ErrorTimeout, 2)
+	if n := strings.Count(e.log.String(), "endpoint fails"); n != 2 {
+		t.Errorf("%d lines in the log", n)
+	}
+	fw.Answer("core/service/search", nil)
+	e.get("core/service/search")
+	if !strings.Contains(e.log.String(), "answers again") {
+		t.Error("the recovery is not logged")
+	}
+	fw.Stop()
+	if res, _ := e.get("core/service/search"); res.StatusCode != 502 {
+		t.Errorf("stopped: %s", res.Status)
+	}
+	e.failed(ErrorConnect, 1)
+	e.noSecrets()
+}
+
+// Connections that send their header slowly are closed after 5 s, and one
+// address has at most 64 of them.
+func TestSlowloris(t *testing.T) {
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	e := start(t, fw, nil)
+	var conns []net.Conn
+	defer func() {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	}()
+	for range maxPerClient + 10 {
+		c, err := net.Dial("tcp", e.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+		_, _ = io.WriteString(c, "GET /api/core/system/status HTTP/1.1\r\nHost: x\r\nX-")
+	}
+	e.refused(RefusedConnection, 10)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(100 * time.Millisecond):
+				for _, c := range conns {
+					_, _ = io.WriteString(c, "a")
+				}
+			}
+		}
+	}()
+	e.refused(RefusedIncomplete, maxPerClient)
+	if res, _ := e.get("core/system/status"); res.StatusCode != 200 {
+		t.Errorf("afterwards: %s", res.Status)
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	other := func() (config.Secret, config.Secret, error) {
+		return config.NewSecret("container"), config.NewSecret("own"), nil
+	}
+	e := start(t, fw, func(o *Options, _ *Trust, _ *Server) { o.Credentials, o.Client = key, other })
+	ask := func(user, password string) int {
+		r, _ := http.NewRequest(http.MethodGet, "http://"+e.address+"/api/core/service/search", nil)
+		if user != "" {
+			r.SetBasicAuth(user, password)
+		}
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	if got := ask("container", "own"); got != 200 {
+		t.Errorf("with the client's key: %d", got)
+	}
+	for _, wrong := range [][2]string{{"", ""}, {"container", "x"}, {"x", "own"}, {testenv.OPNsenseKey, testenv.OPNsenseSecret}} {
+		if got := ask(wrong[0], wrong[1]); got != 401 {
+			t.Errorf("with %q: %d", wrong[0], got)
+		}
+	}
+	e.refused(RefusedCredentials, 4)
+	if accepted, known := e.proxy.KeyAccepted(); !known || !accepted {
+		t.Error("the key is not known to be accepted")
+	}
+	fw.Revoke()
+	if got := ask("container", "own"); got != 401 {
+		t.Errorf("revoked: %d", got)
+	}
+	if accepted, known := e.proxy.KeyAccepted(); !known || accepted {
+		t.Error("the key is not known to be rejected")
+	}
+	e.noSecrets()
+}
+
+func TestSecretFileGone(t *testing.T) {
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	gone := func() (a, b config.Secret, err error) {
+		a, err = config.SecretFile("/nonexistent").Read()
+		return a, a, err
+	}
+	e := start(t, fw, func(o *Options, _ *Trust, _ *Server) { o.Credentials = gone })
+	if res, _ := e.get("core/service/search"); res.StatusCode != 502 {
+		t.Errorf("%s", res.Status)
+	}
+	e.failed(ErrorSecret, 1)
+	e = start(t, fw, func(o *Options, _ *Trust, _ *Server) { o.Client = gone })
+	if res, _ := e.get("core/service/search"); res.StatusCode != 401 {
+		t.Errorf("%s", res.Status)
+	}
+}
+
+// TLS on the listener, with client certificates.
+func TestListenerTLS(t *testing.T) {
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	certificate, pool := selfSigned(t)
+	e := start(t, fw, func(_ *Options, _ *Trust, s *Server) {
+		s.TLS = &ListenTLS{CertFile: certificate.file, KeyFile: certificate.key, ClientCAFile: certificate.file}
+	})
+	ask := func(certificates ...tls.Certificate) error {
+		c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "example.com", Certificates: certificates}}}
+		r, _ := http.NewRequest(http.MethodGet, "https://"+e.address+"/api/core/service/search", nil)
+		r.SetBasicAuth(testenv.OPNsenseKey, testenv.OPNsenseSecret)
+		res, err := c.Do(r)
+		if err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode != 200 {
+				err = fmt.Errorf("%s", res.Status)
+			}
+		}
+		return err
+	}
+	if err := ask(certificate.pair); err != nil {
+		t.Error(err)
+	}
+	if err := ask(); err == nil {
+		t.Error("a client without a certificate is served")
+	}
+	e.refused(RefusedIncomplete, 1)
+}
+
+type files struct {
+	file, key string
+	pair      tls.Certificate
+}
+
+// selfSigned makes a certificate for both ends.
+func selfSigned(t *testing.T) (files, *x509.CertPool) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"example.com"},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	f := files{file: filepath.Join(dir, "cert.pem"), key: filepath.Join(dir, "key.pem"), pair: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}}
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
+	if err := errors.Join(os.WriteFile(f.file, certPEM, 0o600), os.WriteFile(f.key, keyPEM, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(certPEM)
+	return f, pool
+}
+
+// An address that is in use, or does not exist yet, is waited for.
+func TestListenerWaits(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(300*time.Millisecond, func() { _ = taken.Close() })
+	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
+	e := start(t, fw, func(_ *Options, _ *Trust, s *Server) { s.Address = taken.Addr().String() })
+	if res, _ := e.get("core/service/search"); res.StatusCode != 200 || !strings.Contains(e.log.String(), "cannot listen yet") {
+		t.Errorf("%s\n%s", res.Status, e.log)
+	}
+	server := &Server{Address: "192.0.2.1:8444", Proxy: e.proxy, Logger: e.proxy.options.Logger} // TEST-NET-1: nobody's
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if err := server.Run(ctx); !errors.Is(err, context.DeadlineExceeded) || server.Listening() {
+		t.Errorf("ended with %v, listening %v", err, server.Listening())
+	}
+}
