@@ -2,8 +2,6 @@
 package collectors
 
 import (
-	_ "embed"
-
 	"vulcan.lan/vulcan_exporter/collectors/backup"
 	"vulcan.lan/vulcan_exporter/collectors/certificate"
 	"vulcan.lan/vulcan_exporter/collectors/criticalservice"
@@ -26,8 +24,3 @@ func All() []*collector.Definition {
 		zfs.Definition(),
 	}
 }
-
-// DefaultConfig observes what any Linux machine has, without configuration.
-//
-//go:embed default.yml
-var DefaultConfig []byte

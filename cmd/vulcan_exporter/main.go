@@ -11,7 +11,7 @@ import (
 func main() {
 	a := app.App{
 		Definitions:   collectors.All(),
-		DefaultConfig: collectors.DefaultConfig,
+		DefaultConfig: collectors.DefaultConfig(),
 		Stdout:        os.Stdout,
 		Stderr:        os.Stderr,
 	}
