@@ -5,6 +5,7 @@ import (
 	"vulcan.lan/vulcan_exporter/collectors/backup"
 	"vulcan.lan/vulcan_exporter/collectors/certificate"
 	"vulcan.lan/vulcan_exporter/collectors/criticalservice"
+	"vulcan.lan/vulcan_exporter/collectors/mbsync"
 	"vulcan.lan/vulcan_exporter/collectors/postgres"
 	"vulcan.lan/vulcan_exporter/collectors/redis"
 	"vulcan.lan/vulcan_exporter/collectors/systemd"
@@ -18,6 +19,7 @@ func All() []*collector.Definition {
 		backup.Definition(),
 		certificate.Definition(),
 		criticalservice.Definition(),
+		mbsync.Definition(),
 		postgres.Definition(),
 		redis.Definition(),
 		systemd.Definition(),

@@ -13,12 +13,9 @@ package systemd
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math"
 	"os"
-	"os/user"
-	"strconv"
 	"sync"
 	"time"
 
@@ -42,7 +39,7 @@ func (c *Config) Validate(report func(path, format string, args ...any)) {
 	if c.User == "" {
 		return
 	}
-	if _, err := uidOf(c.User); err != nil {
+	if _, err := systemd.Address(c.User, os.Geteuid()); err != nil {
 		report("user", "%v", err)
 	}
 }
@@ -77,33 +74,6 @@ func mustSet(r *config.Regexp, expression string) {
 	}
 }
 
-// address of a user's manager. Root is not admitted to a user's bus, but to the manager's own
-// socket.
-func address(name string, euid int) (string, error) {
-	if name == "" {
-		return "", nil
-	}
-	uid, err := uidOf(name)
-	if err != nil {
-		return "", err
-	}
-	if euid == 0 && uid != 0 {
-		return fmt.Sprintf("unix:path=/run/user/%d/systemd/private", uid), nil
-	}
-	return fmt.Sprintf("unix:path=/run/user/%d/bus", uid), nil
-}
-
-func uidOf(name string) (int, error) {
-	if uid, err := strconv.Atoi(name); err == nil && uid >= 0 {
-		return uid, nil
-	}
-	u, err := user.Lookup(name)
-	if err != nil {
-		return 0, fmt.Errorf("user %q is not known", name)
-	}
-	return strconv.Atoi(u.Uid)
-}
-
 type units struct {
 	cfg     Config
 	address string
@@ -118,7 +88,7 @@ type units struct {
 }
 
 func newCollector(cfg Config, env collector.Env) (collector.Collector, error) {
-	addr, err := address(cfg.User, os.Geteuid())
+	addr, err := systemd.Address(cfg.User, os.Geteuid())
 	if err != nil {
 		return nil, err
 	}
