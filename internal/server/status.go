@@ -110,7 +110,7 @@ func (s *Server) render(w http.ResponseWriter, p page) {
 
 func (s *Server) page(ctx context.Context, now time.Time) page {
 	parts := s.opts.Manager.Gather(ctx, func(string) bool { return true }, statusBudget)
-	p := page{Host: s.host, Version: version.Version, Now: now}
+	p := page{Host: s.host, Version: cmp.Or(version.Version, "development build"), Now: now}
 	for _, status := range s.opts.Manager.Status() {
 		v := view(status, now)
 		p.Sources = append(p.Sources, v)
