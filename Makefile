@@ -44,7 +44,7 @@ lint: $(BIN)/golangci-lint ## gofmt, golangci-lint, generated files are fresh.
 	golangci-lint run $(PACKAGES)
 
 bench: ## Cost per scrape; see docs/performance.md.
-	go test -run '^$$' -bench . -benchmem ./test/bench/...
+	go test -run '^$$' -bench . -p 1 $(PACKAGES)
 
 fuzz: ## FUZZTIME for every fuzz target.
 	test/fuzz.sh $(FUZZTIME)
