@@ -29,10 +29,10 @@ func (s *sample) walk(path, parent string, depth int) error {
 		f = &Field{Parent: parent}
 		s.seen[path] = f
 	}
-	if t := typeOf(token); t != "" {
+	delim, ok := token.(json.Delim)
+	if t := typeOf(token); t != "" && (!ok || s.dec.More()) {
 		f.learn([]string{t})
 	}
-	delim, ok := token.(json.Delim)
 	if !ok {
 		return nil
 	}

@@ -5,7 +5,9 @@
 // field may have several types (rows that differ). Nothing is said during the
 // first samples of an endpoint; afterwards a new field, a type that a field
 // never had, and a field that stays away while the object around it is there,
-// are each told once. null is no type: it says nothing of the field's.
+// are each told once, the outermost of what came together. null, [] and {} are
+// no types, since PHP writes an empty map as a list, and what an object or list
+// holds is learned when it first holds something.
 package shape
 
 import (
@@ -133,13 +135,19 @@ func (l *Learner) Observe(endpoint string, body []byte, now time.Time) []Change 
 
 // compare takes what was seen into what is known.
 func (e *Endpoint) compare(seen map[string]*Field) (changes []Change) {
+	inhabited := map[string]bool{}
+	for _, known := range e.Fields {
+		inhabited[known.Parent] = true
+	}
 	for path, now := range seen {
 		known := e.Fields[path]
 		switch {
 		case known == nil && len(e.Fields) >= maxFields:
 		case known == nil:
 			e.Fields[path] = now
-			changes = append(changes, Change{Field: path, Kind: Added, Is: now.types()})
+			if inhabited[now.Parent] {
+				changes = append(changes, Change{Field: path, Kind: Added, Is: now.types()})
+			}
 		case known.Gone:
 			known.Gone, known.Missing, known.Optional = false, 0, true
 			known.learn(now.Types)

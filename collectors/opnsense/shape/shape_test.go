@@ -37,7 +37,9 @@ func TestChanges(t *testing.T) {
 			[]Change{{"e", "rows[].monitor_disable", Removed, "boolean,string", ""}}},
 		{"removed and back", []string{`{"rows":[{"name":"WAN","virtual":false}]}`, gateways, `{"rows":[{"name":"WAN","virtual":false}]}`},
 			[]Change{{"e", "rows[].monitor_disable", Removed, "boolean,string", ""}, {"e", "rows[].monitor_disable", Added, "", "boolean,string"}}},
-		{"map for list", []string{`{"rows":{}}`}, []Change{{"e", "rows", Type, "array", "object"}}},
+		{"map for list", []string{`{"rows":{"a":1}}`}, []Change{{"e", "rows", Type, "array", "object"}, {"e", "rows.a", Added, "", "number"}}},
+		{"empty map for list", []string{`{"rows":{}}`}, nil},
+		{"an object", []string{`{"rows":[],"total":{"a":{"b":1}}}`}, []Change{{"e", "total", Added, "", "object"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := New(nil)
