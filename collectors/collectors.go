@@ -6,6 +6,7 @@ import (
 	"vulcan.lan/vulcan_exporter/collectors/certificate"
 	"vulcan.lan/vulcan_exporter/collectors/criticalservice"
 	"vulcan.lan/vulcan_exporter/collectors/mbsync"
+	"vulcan.lan/vulcan_exporter/collectors/opnsense"
 	"vulcan.lan/vulcan_exporter/collectors/postgres"
 	"vulcan.lan/vulcan_exporter/collectors/redis"
 	"vulcan.lan/vulcan_exporter/collectors/systemd"
@@ -20,6 +21,7 @@ func All() []*collector.Definition {
 		certificate.Definition(),
 		criticalservice.Definition(),
 		mbsync.Definition(),
+		opnsense.Definition(),
 		postgres.Definition(),
 		redis.Definition(),
 		systemd.Definition(),
