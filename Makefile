@@ -50,7 +50,8 @@ fuzz: ## FUZZTIME for every fuzz target.
 	test/fuzz.sh $(FUZZTIME)
 
 docs: ## Regenerate docs/collectors/*.md from the metric declarations.
-	go run ./cmd/vulcan_exporter docs --output docs/collectors
+	@mkdir -p docs/collectors
+	go run ./cmd/vulcan_exporter docs docs/collectors
 
 setup: ## The Debian packages that the tests need (root on Debian; elsewhere named).
 	test/setup.sh

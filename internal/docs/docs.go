@@ -64,7 +64,7 @@ func metricTable(b *strings.Builder, metrics []metric.Metric, sourceLabel string
 		if d.Compat != "" {
 			help += " Same as in " + d.Compat + "."
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", d.Name, d.Kind, labelList(d), cell(help))
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", d.Name, d.Kind, labelList(d), prose(help))
 	}
 }
 
@@ -87,7 +87,7 @@ func fields(b *strings.Builder, prefix string, v reflect.Value) {
 		if name == "" || name == "-" {
 			continue
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", prefix+name, typeName(f.Type), defaultText(v.Field(i)), cell(f.Tag.Get("doc")))
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", prefix+name, typeName(f.Type), defaultText(v.Field(i)), prose(f.Tag.Get("doc")))
 		if inner, suffix := nested(f.Type); inner != nil {
 			value := reflect.New(inner).Elem()
 			if inner == f.Type {
@@ -145,11 +145,21 @@ func defaultText(v reflect.Value) string {
 	if v.IsZero() || v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[config.Regexp]() {
 		return ""
 	}
-	text, err := yaml.Marshal(v.Interface())
+	var n yaml.Node
+	if err := n.Encode(v.Interface()); err != nil {
+		return err.Error()
+	}
+	n.Style = yaml.FlowStyle // one line
+	text, err := yaml.Marshal(&n)
 	if err != nil {
 		return err.Error()
 	}
 	return "`" + cell(strings.TrimSpace(string(text))) + "`"
+}
+
+// prose makes a text fit for a cell, with globs and <placeholders> as written.
+func prose(s string) string {
+	return strings.NewReplacer("*", `\*`, "<", "&lt;").Replace(cell(s))
 }
 
 // cell makes a text fit for one cell of a table.

@@ -1,6 +1,9 @@
 package server
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // What the page makes of the sources' metrics. The tables below are data: a
 // domain joins by its metrics' names and labels, and the package knows no
@@ -35,23 +38,26 @@ type rule struct {
 	allowed string
 	factor  float64
 	margin  time.Duration // until
-	// mending are commands; {label} stands for a label's value, {source} for
-	// the source.
+	// mending are commands; {label} stands for a label's value.
 	mending []string
 }
 
 const (
 	units        = "Units"
 	backups      = "Backups"
+	mail         = "Mail synchronisation"
+	servers      = "Servers"
 	pools        = "Storage pools"
 	certificates = "Certificates"
 )
 
 var unitMending = []string{"systemctl status -- {name}", "journalctl --no-pager -n 50 --unit={name}"}
 
-// unitLabel is the label by which all collectors name a systemd unit; its
-// trouble is told in one section only.
-const unitLabel = "name"
+var certificateLabels = []string{"name", "type", "path", "endpoint", "position"}
+
+// unit reports whether a row is a systemd unit, whose trouble is told in one
+// section only.
+func (r rule) unit() bool { return len(r.mending) > 0 && r.mending[0] == unitMending[0] }
 
 // rules are in the order of sections and, within one, of urgency; where two
 // speak of the same thing, the first one's trouble is told.
@@ -59,8 +65,6 @@ var rules = []rule{
 	{section: units, collector: "criticalservice", metric: "critical_service_active", labels: []string{"name"},
 		bad: 0, says: "is required and not active", mending: unitMending},
 	{section: backups, collector: "backup", metric: "backup_service_failed", labels: []string{"name", "backup"},
-		bad: 1, says: "failed", mending: unitMending},
-	{section: units, collector: "systemd", metric: "systemd_unit_state", where: map[string]string{"state": "failed"}, labels: []string{"name"},
 		bad: 1, says: "failed", mending: unitMending},
 	{section: backups, collector: "backup", metric: "backup_last_success_timestamp_seconds", labels: []string{"name", "backup"},
 		kind: since, moment: "last succeeded", allowed: "backup_expected_interval_seconds", factor: 1.5, says: "has not succeeded for longer than 1.5 intervals", mending: unitMending},
@@ -78,4 +82,44 @@ var rules = []rule{
 		bad: 0, says: "is not clean: a device, an error or a resilver", mending: []string{"zpool status -v {pool}"}},
 	{section: pools, collector: "zfs", metric: "zfs_pool_scrub_due_timestamp_seconds", labels: []string{"pool"},
 		kind: until, moment: "scrub due", says: "needs a scrub", mending: []string{"zpool scrub {pool}"}},
+	{section: mail, collector: "mbsync", metric: "mbsync_service_failed", labels: []string{"name", "account"},
+		bad: 1, says: "failed", mending: unitMending},
+	{section: mail, collector: "mbsync", metric: "mbsync_last_success_timestamp_seconds", labels: []string{"name", "account"},
+		kind: since, moment: "last succeeded", allowed: "mbsync_expected_interval_seconds", factor: 3, says: "has not succeeded for longer than 3 intervals", mending: unitMending},
+	{section: units, collector: "systemd", metric: "systemd_unit_state", where: map[string]string{"state": "failed"}, labels: []string{"name"},
+		bad: 1, says: "failed", mending: unitMending},
+	{section: servers, collector: "postgres", metric: "pg_up", labels: []string{"source"},
+		bad: 0, says: "does not answer as PostgreSQL", mending: []string{"pg_lsclusters"}},
+	{section: servers, collector: "redis", metric: "redis_up", labels: []string{"source"},
+		bad: 0, says: "does not answer as Redis"},
+	{section: certificates, collector: "certificate", metric: "certificate_not_after_timestamp_seconds", labels: certificateLabels,
+		kind: until, moment: "expires", margin: 24 * time.Hour, says: "expires within a day or has expired",
+		mending: []string{"openssl x509 -noout -subject -dates -in {path}", "openssl s_client -connect {endpoint} </dev/null"}},
+	{section: certificates, collector: "certificate", metric: "certificate_key_matches", labels: []string{"name", "type", "path"},
+		bad: 0, says: "has a private key of another certificate"},
+	{section: certificates, collector: "certificate", metric: "certificate_served_matches_file", labels: []string{"name", "endpoint"},
+		bad: 0, says: "serves another certificate than its file holds: reload the service"},
+}
+
+// Use is a metric that the page reads.
+type Use struct {
+	Collector, Metric string
+	Labels            []string
+}
+
+// Uses lists what the page reads of collectors, for a check that they declare
+// it.
+func Uses() []Use {
+	var out []Use
+	for _, r := range rules {
+		labels := r.labels
+		for name := range r.where {
+			labels = append(slices.Clone(labels), name)
+		}
+		out = append(out, Use{r.collector, r.metric, labels})
+		if r.allowed != "" {
+			out = append(out, Use{r.collector, r.allowed, r.labels})
+		}
+	}
+	return out
 }

@@ -121,7 +121,7 @@ func summarize(have map[string][]sample, sources []sourceView, now time.Time) (s
 				continue
 			}
 			one := r.row(s, have[r.allowed], known, now)
-			if one.Bad && r.labels[0] == unitLabel {
+			if one.Bad && r.unit() {
 				if in, ok := told[one.Subject]; ok && in != r.section {
 					continue
 				}
@@ -174,6 +174,9 @@ func (r rule) selects(s sample) bool {
 // row reads one series.
 func (r rule) row(s sample, allowed []sample, known map[string]sourceView, now time.Time) row {
 	out := row{Subject: s.labels[r.labels[0]], mending: r.commands(s)}
+	if r.labels[0] == "source" {
+		out.Subject = r.collector + "/" + out.Subject // "default" says nothing
+	}
 	var more []string
 	for _, name := range r.labels[1:] {
 		if v := s.labels[name]; v != "" && v != out.Subject {
@@ -224,10 +227,20 @@ func (r rule) same(a, b sample) bool {
 
 var placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
 
+// commands fills in the labels; a command that needs one without a value is
+// for another kind of thing.
 func (r rule) commands(s sample) []string {
-	out := make([]string, len(r.mending))
-	for i, c := range r.mending {
-		out[i] = placeholder.ReplaceAllStringFunc(c, func(p string) string { return word(s.labels[p[1:len(p)-1]]) })
+	var out []string
+	for _, c := range r.mending {
+		complete := true
+		filled := placeholder.ReplaceAllStringFunc(c, func(p string) string {
+			v := s.labels[p[1:len(p)-1]]
+			complete = complete && v != ""
+			return word(v)
+		})
+		if complete {
+			out = append(out, filled)
+		}
 	}
 	return out
 }
