@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -334,17 +335,23 @@ func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := manager(t)
 		defer m.Close(context.Background())
+		var mu sync.Mutex
 		var order []string
+		note := func(what string) {
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, what)
+		}
 		instance := func(name string) *behaviour {
 			b := &behaviour{}
 			b.collect = func(context.Context, *metric.Batch) error {
-				order = append(order, name+" collect")
+				note(name + " collect")
 				return nil
 			}
 			b.run = func(ctx context.Context) error {
 				<-ctx.Done()
 				time.Sleep(time.Second)
-				order = append(order, name+" ended")
+				note(name + " ended")
 				return nil
 			}
 			return b
@@ -355,7 +362,9 @@ func TestReload(t *testing.T) {
 		m.Apply([]collector.Source{source(t, "a", time.Minute, "1", instance("unused")), source(t, "b", time.Minute, "2", next)})
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
+		mu.Lock()
 		got := strings.Join(order, ", ")
+		mu.Unlock()
 		if want := "old ended, next collect"; !strings.HasSuffix(got, want) {
 			t.Errorf("order %s, want ... %s", got, want)
 		}
