@@ -94,6 +94,12 @@ func demoSamples() map[string][]sample {
 			pool(at(-9*24*time.Hour), "rpool"), pool(at(-20*24*time.Hour), "tank"),
 		},
 	}
+	certificate := func(name string, left time.Duration) sample {
+		return sample{map[string]string{"source": "default", "name": name, "type": "nginx", "path": "/var/lib/nginx-certs/" + name + ".crt", "position": "0"}, at(-left)}
+	}
+	have["certificate_not_after_timestamp_seconds"] = []sample{
+		certificate("wallabag.vulcan.lan", 61*24*time.Hour), certificate("nextcloud.vulcan.lan", 12*24*time.Hour), certificate("dns.vulcan.lan", 33*24*time.Hour),
+	}
 	for i := range 40 {
 		have["systemd_unit_state"] = append(have["systemd_unit_state"], unit(0, fmt.Sprintf("service-%d.service", i)))
 	}

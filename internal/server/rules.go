@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -27,12 +28,14 @@ type rule struct {
 	collector string
 	metric    string
 	where     map[string]string // only series with these label values
+	except    map[string]string // and without any of these
 	labels    []string          // that identify a row; the first is its subject
 	kind      kind
 	bad       float64 // flagged
 	// says is what trouble means, after the subject; moment is what happened
-	// or will happen at the time of since and until.
-	says, moment string
+	// or will happen at the time of since and until, over what of until when
+	// it is past.
+	says, moment, over string
 	// allowed is, for since, a metric with the same labels whose value in
 	// seconds, times factor, is the allowed age.
 	allowed string
@@ -53,7 +56,13 @@ const (
 
 var unitMending = []string{"systemctl status -- {name}", "journalctl --no-pager -n 50 --unit={name}"}
 
-var certificateLabels = []string{"name", "type", "path", "endpoint", "position"}
+var (
+	certificateLabels  = []string{"name", "path", "endpoint"}
+	certificateMending = []string{"openssl x509 -noout -subject -dates -in {path}", "openssl s_client -connect {endpoint} </dev/null"}
+	// authority certificates are many and stay in stores beyond their end;
+	// where one is missed, chains become invalid.
+	authority = map[string]string{"type": "ca"}
+)
 
 // unit reports whether a row is a systemd unit, whose trouble is told in one
 // section only.
@@ -81,7 +90,7 @@ var rules = []rule{
 	{section: pools, collector: "zfs", metric: "zfs_pool_clean", labels: []string{"pool"},
 		bad: 0, says: "is not clean: a device, an error or a resilver", mending: []string{"zpool status -v {pool}"}},
 	{section: pools, collector: "zfs", metric: "zfs_pool_scrub_due_timestamp_seconds", labels: []string{"pool"},
-		kind: until, moment: "scrub due", says: "needs a scrub", mending: []string{"zpool scrub {pool}"}},
+		kind: until, moment: "scrub due", over: "scrub was due", says: "needs a scrub", mending: []string{"zpool scrub {pool}"}},
 	{section: mail, collector: "mbsync", metric: "mbsync_service_failed", labels: []string{"name", "account"},
 		bad: 1, says: "failed", mending: unitMending},
 	{section: mail, collector: "mbsync", metric: "mbsync_last_success_timestamp_seconds", labels: []string{"name", "account"},
@@ -92,13 +101,14 @@ var rules = []rule{
 		bad: 0, says: "does not answer as PostgreSQL", mending: []string{"pg_lsclusters"}},
 	{section: servers, collector: "redis", metric: "redis_up", labels: []string{"source"},
 		bad: 0, says: "does not answer as Redis"},
-	{section: certificates, collector: "certificate", metric: "certificate_not_after_timestamp_seconds", labels: certificateLabels,
-		kind: until, moment: "expires", margin: 24 * time.Hour, says: "expires within a day or has expired",
-		mending: []string{"openssl x509 -noout -subject -dates -in {path}", "openssl s_client -connect {endpoint} </dev/null"}},
-	{section: certificates, collector: "certificate", metric: "certificate_key_matches", labels: []string{"name", "type", "path"},
+	{section: certificates, collector: "certificate", metric: "certificate_not_after_timestamp_seconds", except: authority, labels: certificateLabels,
+		kind: until, moment: "expires", over: "expired", margin: 24 * time.Hour, says: "is at its end", mending: certificateMending},
+	{section: certificates, collector: "certificate", metric: "certificate_served_matches_file", labels: certificateLabels,
+		bad: 0, says: "is not what the file holds: reload the service"},
+	{section: certificates, collector: "certificate", metric: "certificate_key_matches", except: authority, labels: []string{"name", "path"},
 		bad: 0, says: "has a private key of another certificate"},
-	{section: certificates, collector: "certificate", metric: "certificate_served_matches_file", labels: []string{"name", "endpoint"},
-		bad: 0, says: "serves another certificate than its file holds: reload the service"},
+	{section: certificates, collector: "certificate", metric: "certificate_chain_valid", except: authority, labels: certificateLabels,
+		bad: 0, says: "has no valid chain to a trusted root", mending: certificateMending},
 }
 
 // Use is a metric that the page reads.
@@ -112,10 +122,7 @@ type Use struct {
 func Uses() []Use {
 	var out []Use
 	for _, r := range rules {
-		labels := r.labels
-		for name := range r.where {
-			labels = append(slices.Clone(labels), name)
-		}
+		labels := slices.Concat(r.labels, slices.Collect(maps.Keys(r.where)), slices.Collect(maps.Keys(r.except)))
 		out = append(out, Use{r.collector, r.metric, labels})
 		if r.allowed != "" {
 			out = append(out, Use{r.collector, r.allowed, r.labels})

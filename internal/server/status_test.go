@@ -249,3 +249,35 @@ func TestSpan(t *testing.T) {
 		}
 	}
 }
+
+// TestCertificates: a chain is one thing whose earliest end counts, two faults
+// are told once, authorities of a trust store are left out.
+func TestCertificates(t *testing.T) {
+	now := time.Date(2026, 11, 3, 3, 0, 0, 0, time.UTC)
+	one := func(kind, name, position string, v float64) sample {
+		return sample{map[string]string{"source": "default", "name": name, "type": kind, "path": "/c/" + name, "position": position}, v}
+	}
+	end := func(d time.Duration) float64 { return float64(now.Add(d).Unix()) }
+	have := map[string][]sample{
+		"certificate_not_after_timestamp_seconds": {
+			one("ca", "old-root", "0", end(-1e4*time.Hour)),
+			one("nginx", "good", "0", end(300*time.Hour)), one("nginx", "good", "1", end(200*time.Hour)),
+			one("nginx", "dead", "0", end(-50*time.Hour)),
+		},
+		"certificate_chain_valid": {one("nginx", "good", "", 1), one("nginx", "dead", "", 0), one("nginx", "alone", "", 0), one("ca", "old-root", "", 0)},
+	}
+	sections, broken := summarize(have, nil, now)
+	var said []string
+	for _, b := range broken {
+		said = append(said, b.Says)
+	}
+	if want := []string{"dead is at its end; expired 2 d 2 h ago.", "alone has no valid chain to a trusted root."}; !slices.Equal(said, want) {
+		t.Errorf("%q, want %q", said, want)
+	}
+	if rows := sections[0].Rows; len(rows) != 3 || rows[2].Subject != "good" || rows[2].Moment != "expires in 8 d 8 h" {
+		t.Errorf("%+v", rows)
+	}
+	if want := "openssl x509 -noout -subject -dates -in /c/dead"; !slices.Equal(broken[0].Mending, []string{want}) {
+		t.Errorf("%q, want only %q: it has no endpoint", broken[0].Mending, want)
+	}
+}

@@ -140,31 +140,30 @@ func summarize(have map[string][]sample, sources []sourceView, now time.Time) (s
 	return sections, broken
 }
 
-// merge joins what two rules say of the same thing: the first trouble, and the
-// moment that one of them knows.
+// merge joins what is said of the same thing by two rules, or by one of its
+// parts (the certificates of a chain): the first trouble, the earlier moment.
 func merge(before, one row, seen bool) row {
-	switch {
-	case !seen:
-		return one
-	case before.Bad:
-		if before.When.IsZero() {
-			before.When, before.Moment = one.When, one.Moment
-		}
-		return before
-	case one.Bad:
-		if one.When.IsZero() {
-			one.When, one.Moment = before.When, before.Moment
-		}
-		return one
-	case before.When.IsZero():
+	if !seen {
 		return one
 	}
-	return before
+	out, other := before, one
+	if one.Bad && !before.Bad {
+		out, other = one, before
+	}
+	if !other.When.IsZero() && (out.When.IsZero() || other.When.Before(out.When)) {
+		out.When, out.Moment = other.When, other.Moment
+	}
+	return out
 }
 
 func (r rule) selects(s sample) bool {
 	for name, value := range r.where {
 		if s.labels[name] != value {
+			return false
+		}
+	}
+	for name, value := range r.except {
+		if s.labels[name] == value {
 			return false
 		}
 	}
@@ -206,7 +205,7 @@ func (r rule) row(s sample, allowed []sample, known map[string]sourceView, now t
 	case until:
 		out.When, out.Moment = moment, r.moment+" in "+span(moment.Sub(now))
 		if moment.Before(now) {
-			out.Moment = r.moment + " " + span(now.Sub(moment)) + " ago"
+			out.Moment = r.over + " " + span(now.Sub(moment)) + " ago"
 		}
 		out.Bad = moment.Sub(now) < r.margin
 	}
