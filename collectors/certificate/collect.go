@@ -20,6 +20,7 @@ const (
 	typeCA       = "ca"
 	typeCRL      = "crl"
 	typeEndpoint = "endpoint"
+	typeServed   = "served"
 )
 
 type certificates struct {
@@ -45,18 +46,21 @@ func newCollector(cfg Config, env collector.Env) (collector.Collector, error) {
 		}
 		c.watcher.Sets = append(c.watcher.Sets, set)
 	}
+	var served []string
 	authorities := append(append([]string{}, cfg.Roots...), cfg.Intermediates...)
 	for _, e := range cfg.Endpoints {
 		if e.CAFile != "" {
 			authorities = append(authorities, e.CAFile)
 		}
 		if e.Serves != "" {
-			c.watcher.Served = append(c.watcher.Served, e.Serves)
+			served = append(served, e.Serves)
 		}
 	}
 	c.watcher.Sets = append(c.watcher.Sets,
 		files.Set{Type: typeCA, Paths: unique(authorities, cfg.Files)},
-		files.Set{Type: typeCRL, Paths: unique(cfg.CRLs, cfg.Files)})
+		files.Set{Type: typeCRL, Paths: unique(cfg.CRLs, cfg.Files)},
+		// Last: what a set has as well is shown under the type of that set.
+		files.Set{Type: typeServed, Paths: unique(served, cfg.Files)})
 	c.watcher.Trust = &files.Trust{Roots: cfg.Roots, Intermediates: cfg.Intermediates, CRLs: cfg.CRLs}
 	return c, nil
 }

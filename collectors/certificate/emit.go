@@ -138,7 +138,7 @@ func (p *presented) emit(pass *files.Pass, out *metric.Batch) {
 		emitVerdict(p.verdict, name, typeEndpoint, "", address, out)
 	}
 	leaf := files.Digest(p.Certificates[0])
-	switch served := pass.Served[p.endpoint.Serves]; {
+	switch served := pass.Record(p.endpoint.Serves); {
 	case p.endpoint.Serves == "":
 		if path := holder(pass, leaf); path != "" {
 			out.Gauge(servedMatches, 1, name, address, path)

@@ -93,17 +93,22 @@ func readExtensions(tbs cryptobyte.String, c *x509.Certificate) {
 		var id encasn1.ObjectIdentifier
 		var critical bool
 		if !list.ReadASN1(&one, asn1.SEQUENCE) || !one.ReadASN1ObjectIdentifier(&id) ||
-			!one.ReadOptionalASN1Boolean(&critical, asn1.BOOLEAN, false) || !one.ReadASN1(&value, asn1.OCTET_STRING) {
+			!optionalBoolean(&one, &critical) || !one.ReadASN1(&value, asn1.OCTET_STRING) {
 			return
 		}
 		c.Extensions = append(c.Extensions, extension(id, critical, value))
 		if id.Equal(oidBasicConstraints) {
 			var constraints cryptobyte.String
 			if value.ReadASN1(&constraints, asn1.SEQUENCE) {
-				constraints.ReadOptionalASN1Boolean(&c.IsCA, asn1.BOOLEAN, false)
+				optionalBoolean(&constraints, &c.IsCA)
 			}
 		}
 	}
+}
+
+// optionalBoolean reads a BOOLEAN DEFAULT FALSE.
+func optionalBoolean(s *cryptobyte.String, out *bool) bool {
+	return !s.PeekASN1Tag(asn1.BOOLEAN) || s.ReadASN1Boolean(out)
 }
 
 // SelfIssued reports whether the certificate names itself as its issuer.

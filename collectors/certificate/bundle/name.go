@@ -4,6 +4,7 @@ import (
 	"crypto/x509/pkix"
 	encasn1 "encoding/asn1"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -82,6 +83,12 @@ func rareKeyType(spki []byte) string {
 
 func curveName(id string) string {
 	switch id {
+	case "1.2.840.10045.3.1.7":
+		return "P-256"
+	case "1.3.132.0.34":
+		return "P-384"
+	case "1.3.132.0.35":
+		return "P-521"
 	case "1.3.132.0.10":
 		return "secp256k1"
 	case "1.3.36.3.3.2.8.1.1.7":
@@ -135,6 +142,7 @@ func relativeName(set cryptobyte.String) string {
 		}
 		values = append(values, attributeName(id)+"="+escape(text(tag, value)))
 	}
+	slices.Reverse(values)
 	return strings.Join(values, "+")
 }
 

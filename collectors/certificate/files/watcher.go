@@ -15,8 +15,6 @@ import (
 type Watcher struct {
 	Sets  []Set
 	Trust *Trust
-	// Served are further paths that are read but not shown unless a set has them.
-	Served []string
 
 	records map[string]*Record
 	reads   int // files that were read and parsed, in all passes
@@ -28,14 +26,17 @@ type Pass struct {
 	// Records are the files, each once although several paths may lead to it, in the order
 	// of the sets.
 	Records []*Record
-	// Served are the records of the paths to be served.
-	Served map[string]*Record
+
+	byPath map[string]*Record
 }
+
+// Record is that of a path, nil where nothing was found there.
+func (p *Pass) Record(path string) *Record { return p.byPath[path] }
 
 // Scan looks at all files. A context that ends stops it between two files.
 func (w *Watcher) Scan(ctx context.Context, now time.Time) (*Pass, error) {
 	w.Trust.refresh()
-	pass := &Pass{Served: map[string]*Record{}}
+	pass := &Pass{}
 	kept := make(map[string]*Record, len(w.records))
 	shown := map[[2]uint64]bool{}
 	for i := range w.Sets {
@@ -61,13 +62,7 @@ func (w *Watcher) Scan(ctx context.Context, now time.Time) (*Pass, error) {
 			}
 		}
 	}
-	for _, path := range w.Served {
-		if kept[path] == nil {
-			kept[path] = w.record(path, Group{Set: &Set{}}, now)
-		}
-		pass.Served[path] = kept[path]
-	}
-	w.records = kept
+	w.records, pass.byPath = kept, kept
 	return pass, nil
 }
 
