@@ -41,7 +41,7 @@ func inbox(name string) string {
 type post struct {
 	*testenv.SystemdHost
 	*collectortest.Observer
-	server *testenv.Dovecot
+	server *testenv.MailStore
 	gate   *testenv.Gate
 	dir    string
 }
@@ -49,7 +49,7 @@ type post struct {
 func newPost(t *testing.T) *post {
 	t.Helper()
 	testenv.Need(t, "mbsync")
-	p := &post{server: testenv.StartDovecot(t), dir: t.TempDir()}
+	p := &post{server: testenv.StartMailStore(t), dir: t.TempDir()}
 	p.gate = testenv.StartGate(t, p.server.Port)
 	service := func(account string) string {
 		return fmt.Sprintf("[Unit]\nDefaultDependencies=no\nStartLimitIntervalSec=0\n[Service]\nType=oneshot\nEnvironment=HOME=%[1]s\nExecStart=mkdir -p %[1]s/%[2]s\nExecStart=mbsync -c %[1]s/%[2]s.rc %[2]s\n", p.dir, account)
