@@ -216,6 +216,9 @@ func top(certs []*bundle.Certificate, end int, more []*x509.Certificate) Reason 
 		if issuer == nil {
 			return Incomplete
 		}
+		if issuer.Version == 3 && !issuer.IsCA {
+			return Constraint // a leaf issued it
+		}
 		at = issuer
 	}
 	return Incomplete
