@@ -147,7 +147,7 @@ func decodeAll[C any](d *Definition, spec Spec[C], n *yaml.Node) ([]Source, conf
 	if len(list.Sources) == 0 && spec.Discover == nil {
 		errs.Add(n, d.Name, "expected sources, a list with at least one entry")
 	}
-	found := map[string]Source{}
+	found, named := map[string]Source{}, map[string]bool{}
 	for i := range list.Sources {
 		item, path := &list.Sources[i], fmt.Sprintf("%s.sources[%d]", d.Name, i)
 		var id struct {
@@ -156,14 +156,15 @@ func decodeAll[C any](d *Definition, spec Spec[C], n *yaml.Node) ([]Source, conf
 		one := level[C]{common: base.common, cfg: base.cfg}
 		more := one.decode(item, path, &id)
 		errs = append(errs, more...)
-		switch _, dup := found[id.Name]; {
+		switch {
 		case !sourceName.MatchString(id.Name):
 			errs.Add(config.Locate(item, "name"), path+".name", "expected a unique name of letters, digits and _.:@-, found %q", id.Name)
-		case dup:
+		case named[id.Name]:
 			errs.Add(config.Locate(item, "name"), path+".name", "the name %q is taken by another source", id.Name)
 		case len(more) == 0:
 			found[id.Name] = one.source(d, spec, id.Name)
 		}
+		named[id.Name] = true
 	}
 	errs = append(errs, discover(d, spec, base, n, found)...)
 	return sorted(found), errs

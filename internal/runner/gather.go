@@ -36,16 +36,18 @@ func (m *Manager) Gather(ctx context.Context, selected func(collector string) bo
 			out[i] = u.families()
 			continue
 		}
-		wait.Go(func() { out[i] = u.scrape(ctx, budget) })
+		wait.Go(func() { out[i] = u.scrape(ctx) })
 	}
 	wait.Wait()
 	return append(out, m.self(units))
 }
 
 // scrape runs the source, or joins the run of another scrape, and returns
-// what that run gave; nothing but live metrics if it did not end in time.
-func (u *unit) scrape(ctx context.Context, budget time.Duration) []metric.Family {
-	if c := u.start(min(u.src.Timeout, budget)); c != nil {
+// what that run gave; nothing but live metrics if it did not end in time. The
+// run has the source's own deadline: a scraper in a hurry must not make it
+// fail for the others.
+func (u *unit) scrape(ctx context.Context) []metric.Family {
+	if c := u.start(); c != nil {
 		select {
 		case <-c.done:
 		case <-ctx.Done():
@@ -87,7 +89,7 @@ func (m *Manager) Debug(ctx context.Context, id string, w io.Writer) error {
 	}
 	var log bytes.Buffer
 	closed := u.tee.open(&log)
-	c := u.start(u.src.Timeout)
+	c := u.start()
 	if c != nil {
 		select {
 		case <-c.done:

@@ -32,7 +32,7 @@ const grace = 5 * time.Second
 // start begins a run unless one is in flight. It returns the run to wait for,
 // nil if there is none: the one in flight was given up, or the source has not
 // begun or has ended.
-func (u *unit) start(timeout time.Duration) *call {
+func (u *unit) start() *call {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.call != nil {
@@ -46,13 +46,13 @@ func (u *unit) start(timeout time.Duration) *call {
 	}
 	c := &call{done: make(chan struct{}), returned: make(chan struct{})}
 	u.call = c
-	go u.attempt(c, timeout)
+	go u.attempt(c)
 	return c
 }
 
-func (u *unit) attempt(c *call, timeout time.Duration) {
+func (u *unit) attempt(c *call) {
 	defer close(c.done)
-	ctx, cancel := context.WithTimeout(u.ctx, timeout)
+	ctx, cancel := context.WithTimeout(u.ctx, u.src.Timeout)
 	begun := u.deps.Now()
 	result := make(chan outcome, 1)
 	go func() {
@@ -66,7 +66,7 @@ func (u *unit) attempt(c *call, timeout time.Duration) {
 	case r := <-result:
 		u.finish(c, begun, r, ctx)
 	case <-expired(ctx):
-		u.giveUp(c, begun, timeout, ctx)
+		u.giveUp(c, begun, ctx)
 		go func() { // the goroutine above may come back yet
 			<-c.returned
 			u.mu.Lock()
@@ -129,7 +129,7 @@ func (u *unit) finish(c *call, begun time.Time, r outcome, ctx context.Context) 
 
 // giveUp records a run that ignores its context. It is not waited for, and no
 // other is started before it returns.
-func (u *unit) giveUp(c *call, begun time.Time, timeout time.Duration, ctx context.Context) {
+func (u *unit) giveUp(c *call, begun time.Time, ctx context.Context) {
 	live := u.inventory()
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -139,7 +139,7 @@ func (u *unit) giveUp(c *call, begun time.Time, timeout time.Duration, ctx conte
 	}
 	u.ended(begun)
 	u.live = live
-	u.fail(ReasonTimeout, fmt.Errorf("does not return since its deadline of %s: %w", timeout, ctx.Err()))
+	u.fail(ReasonTimeout, fmt.Errorf("does not return since its deadline of %s: %w", u.src.Timeout, ctx.Err()))
 }
 
 // seal turns a returned run into what may be published of it.

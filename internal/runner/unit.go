@@ -108,7 +108,7 @@ func (u *unit) run() {
 	defer u.release()
 	next := u.initialDelay()
 	for u.sleep(next) {
-		if c := u.start(u.src.Timeout); c != nil {
+		if c := u.start(); c != nil {
 			<-c.done
 		}
 		if u.src.Interval == 0 {

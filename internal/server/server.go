@@ -174,6 +174,10 @@ func (s *Server) debug(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	// A pass may take longer than the server lets an answer take; its source's deadline bounds it.
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
+		s.opts.Logger.Debug("debug page", "source", id, "err", err)
+	}
 	if err := s.opts.Manager.Debug(r.Context(), id, w); err != nil {
 		s.opts.Logger.Warn("debug page", "source", id, "err", err)
 	}
