@@ -5,6 +5,7 @@ import (
 	"vulcan.lan/vulcan_exporter/collectors/backup"
 	"vulcan.lan/vulcan_exporter/collectors/certificate"
 	"vulcan.lan/vulcan_exporter/collectors/criticalservice"
+	"vulcan.lan/vulcan_exporter/collectors/litellm"
 	"vulcan.lan/vulcan_exporter/collectors/mbsync"
 	"vulcan.lan/vulcan_exporter/collectors/opnsense"
 	"vulcan.lan/vulcan_exporter/collectors/postgres"
@@ -20,6 +21,7 @@ func All() []*collector.Definition {
 		backup.Definition(),
 		certificate.Definition(),
 		criticalservice.Definition(),
+		litellm.Definition(),
 		mbsync.Definition(),
 		opnsense.Definition(),
 		postgres.Definition(),
