@@ -95,6 +95,9 @@ func (r *Record) current(generation int, now time.Time) bool {
 	if r.generation != generation || r.Judged && !r.Verdict.Until.IsZero() && !now.Before(r.Verdict.Until) {
 		return false
 	}
+	if now.Before(r.readAt) {
+		return false // the clock was set back
+	}
 	for _, s := range r.stamps {
 		at, reason := look(s.path)
 		if at != s.stamp || reason != s.reason {
