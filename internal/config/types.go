@@ -53,7 +53,7 @@ func (r Regexp) MarshalText() ([]byte, error) {
 	if r.Regexp == nil {
 		return nil, nil
 	}
-	s := r.Regexp.String()
+	s := r.String()
 	return []byte(s[len("^(?:") : len(s)-len(")$")]), nil
 }
 

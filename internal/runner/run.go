@@ -64,7 +64,7 @@ func (u *unit) attempt(c *call) {
 	}()
 	select {
 	case r := <-result:
-		u.finish(c, begun, r, ctx)
+		u.finish(begun, r, ctx)
 	case <-expired(ctx):
 		u.giveUp(c, begun, ctx)
 		go func() { // the goroutine above may come back yet
@@ -100,7 +100,7 @@ func (u *unit) env(store state.Store) collector.Env {
 }
 
 // finish records a run that returned.
-func (u *unit) finish(c *call, begun time.Time, r outcome, ctx context.Context) {
+func (u *unit) finish(begun time.Time, r outcome, ctx context.Context) {
 	live, good, reason, err := seal(r, ctx)
 	u.mu.Lock()
 	defer u.mu.Unlock()

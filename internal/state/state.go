@@ -83,10 +83,10 @@ func (d *Dir) Source(collector, source string) (Store, func(), error) {
 		return nil, none, err
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		lock.Close()
+		_ = lock.Close()
 		return nil, none, fmt.Errorf("%s is in use by another process: %w", lock.Name(), err)
 	}
-	return &file{dir: d, path: base + ".json"}, func() { lock.Close() }, nil
+	return &file{dir: d, path: base + ".json"}, func() { _ = lock.Close() }, nil
 }
 
 // escape makes one file name of any source name.

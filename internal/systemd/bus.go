@@ -107,7 +107,7 @@ func (b *bus) subscribe(ctx context.Context) error {
 
 // follow asks the manager for signals, at first and after daemon-reexec.
 func (b *bus) follow(ctx context.Context) error {
-	if err := b.call(ctx, managerPath, managerIface+".Subscribe").Err; err != nil {
+	if err := b.call(ctx, managerIface+".Subscribe").Err; err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
 	if b.private {
@@ -123,10 +123,10 @@ func (b *bus) trusted(s *dbus.Signal) bool {
 	return b.private || s.Sender == b.owner || s.Sender == "org.freedesktop.DBus"
 }
 
-func (b *bus) call(ctx context.Context, path dbus.ObjectPath, method string, args ...any) *dbus.Call {
+func (b *bus) call(ctx context.Context, method string, args ...any) *dbus.Call {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	call := b.conn.Object(systemdName, path).CallWithContext(ctx, method, dbus.FlagNoAutoStart, args...)
+	call := b.conn.Object(systemdName, managerPath).CallWithContext(ctx, method, dbus.FlagNoAutoStart, args...)
 	b.answered = call.ResponseSequence
 	return call
 }
@@ -136,7 +136,7 @@ func (b *bus) ping(ctx context.Context) error { return b.pingWithin(ctx, pingInt
 func (b *bus) pingWithin(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := b.call(ctx, managerPath, "org.freedesktop.DBus.Peer.Ping").Err; err != nil {
+	if err := b.call(ctx, "org.freedesktop.DBus.Peer.Ping").Err; err != nil {
 		return fmt.Errorf("ping: %w", err)
 	}
 	return nil
@@ -153,7 +153,7 @@ type unitStatus struct {
 
 // listUnits returns what the manager has in memory.
 func (b *bus) listUnits(ctx context.Context) (units []unitStatus, err error) {
-	if err := b.call(ctx, managerPath, managerIface+".ListUnits").Store(&units); err != nil {
+	if err := b.call(ctx, managerIface+".ListUnits").Store(&units); err != nil {
 		return nil, fmt.Errorf("list units: %w", err)
 	}
 	return units, nil
@@ -165,7 +165,7 @@ func (b *bus) listByNames(ctx context.Context, names []string) (units []unitStat
 	if len(names) == 0 {
 		return nil, nil
 	}
-	err = b.call(ctx, managerPath, managerIface+".ListUnitsByNames", names).Store(&units)
+	err = b.call(ctx, managerIface+".ListUnitsByNames", names).Store(&units)
 	if err == nil && len(units) != len(names) {
 		err = fmt.Errorf("%d names, %d units", len(names), len(units))
 	}
@@ -182,7 +182,7 @@ func (b *bus) unitFiles(ctx context.Context, patterns []string) (map[string]stri
 		return nil, nil
 	}
 	var files []struct{ Path, State string }
-	err := b.call(ctx, managerPath, managerIface+".ListUnitFilesByPatterns", []string{}, patterns).Store(&files)
+	err := b.call(ctx, managerIface+".ListUnitFilesByPatterns", []string{}, patterns).Store(&files)
 	if err != nil {
 		return nil, fmt.Errorf("list unit files: %w", err)
 	}

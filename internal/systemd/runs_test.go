@@ -63,9 +63,10 @@ func TestFailures(t *testing.T) {
 func TestRestarts(t *testing.T) {
 	f := newFixture(t, Interest{})
 	f.Systemctl("start", "--no-block", "flapping.service", "limited.service", "polite.service")
-	u := f.until("limited.service", func(u *Unit) bool { return u.ActiveState == "failed" })
+	f.until("limited.service", func(u *Unit) bool { return u.ActiveState == "failed" })
 	f.settle()
-	if u = f.snapshot().Unit("limited.service"); u.Failures != 3 {
+	u := f.snapshot().Unit("limited.service")
+	if u.Failures != 3 {
 		t.Errorf("limited.service: %d failures, want 3: %+v", u.Failures, *u)
 	}
 	f.until("flapping.service", func(u *Unit) bool { return u.Service.Restarts >= 5 && u.Failures >= 5 })

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"errors"
 	"io/fs"
 	"math"
 	"os"
@@ -198,7 +199,7 @@ func TestReadCgroup(t *testing.T) {
 		t.Errorf("v1: %+v %v", got, err)
 	}
 	for _, group := range []string{"", "/system.slice/gone.service"} {
-		if _, err := ReadCgroup(root, group); err != fs.ErrNotExist {
+		if _, err := ReadCgroup(root, group); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%q: %v", group, err)
 		}
 	}
