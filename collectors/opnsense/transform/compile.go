@@ -2,6 +2,8 @@ package transform
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -38,6 +40,23 @@ func (n *node) merge(from *node) {
 	for _, r := range from.required {
 		n.must(r.key, n.keys[strings.ToLower(r.key)])
 	}
+}
+
+// index prepares the lookup of keys: few have the same length, so that is
+// faster than hashing each one of a body.
+func (n *node) index() {
+	if n == nil {
+		return
+	}
+	for _, key := range slices.Sorted(maps.Keys(n.keys)) {
+		for len(n.byLength) <= len(key) {
+			n.byLength = append(n.byLength, nil)
+		}
+		n.byLength[len(key)] = append(n.byLength[len(key)], edge{key, n.keys[key]})
+		n.keys[key].index()
+	}
+	n.others.index()
+	n.items.index()
 }
 
 // require works out the JSON of what may have to be added, from the leaves up,

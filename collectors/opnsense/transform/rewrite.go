@@ -174,7 +174,7 @@ func (r *rewriter) key(n *node, seen *uint64) (child *node, must *required, err 
 
 // child finds the node of a quoted key.
 func (n *node) child(quoted []byte, escaped bool) *node {
-	if len(n.keys) == 0 {
+	if n.byLength == nil {
 		return n.others
 	}
 	key := quoted[1 : len(quoted)-1]
@@ -185,20 +185,31 @@ func (n *node) child(quoted []byte, escaped bool) *node {
 		}
 		key = []byte(s)
 	}
-	if len(key) > maxKey {
-		return n.others
+	if len(key) < len(n.byLength) {
+		for _, e := range n.byLength[len(key)] {
+			if foldEqual(key, e.key) {
+				return e.child
+			}
+		}
 	}
-	var buf [maxKey]byte
-	for i, c := range key {
+	return n.others
+}
+
+// foldEqual compares with a text in lower case of the same length.
+func foldEqual(key []byte, lower string) bool {
+	if string(key) == lower {
+		return true
+	}
+	for i := range key {
+		c := key[i]
 		if c >= 'A' && c <= 'Z' {
 			c += 'a' - 'A'
 		}
-		buf[i] = c
+		if c != lower[i] {
+			return false
+		}
 	}
-	if child := n.keys[string(buf[:len(key)])]; child != nil {
-		return child
-	}
-	return n.others
+	return true
 }
 
 // member reads a member's value. A required one that is null, or an empty

@@ -86,10 +86,16 @@ type node struct {
 	inject string
 
 	keys     map[string]*node // by lower-case key
+	byLength [][]edge         // keys again, as they are looked up
 	others   *node            // any other key
 	items    *node            // elements of an array
 	required []required       // what is added where it is missing
 	made     bool             // the node itself may have to be added
+}
+
+type edge struct {
+	key   string
+	child *node
 }
 
 // required is a key that an object must have.
@@ -125,6 +131,7 @@ func Compile(rules []Rule) (*Table, error) {
 	}
 	for _, p := range t.programs {
 		p.root.inherit()
+		p.root.index()
 		p.root.require()
 	}
 	return t, errors.Join(errs...)
