@@ -39,14 +39,16 @@ func TestFaults(t *testing.T) {
 			`opnsense_upstream_up{source="home"}`: "0", `opnsense_upstream_certificate_trusted{source="home"}`: "0"}},
 		{"its name given", testenv.OPNsenseOptions{Name: "firewall.lan"}, func(*testenv.OPNsense) {}, "server_name: firewall.lan", map[string]string{
 			`opnsense_upstream_up{source="home"}`: "1", `opnsense_upstream_certificate_trusted{source="home"}`: "1", `opnsense_cpu_ratio{source="home",mode="idle"}`: "0.96"}},
-		{"500", testenv.OPNsenseOptions{}, all(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }), "", map[string]string{
+		{"500", testenv.OPNsenseOptions{}, all(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }), "", map[string]string{
 			`opnsense_upstream_up{source="home"}`: "0", `opnsense_upstream_probe_failures_total{source="home",reason="status"}`: "1"}},
 		{"garbage", testenv.OPNsenseOptions{}, all(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }), "", map[string]string{
 			`opnsense_upstream_up{source="home"}`: "1", `opnsense_facts_available{source="home",endpoint="core/system/status"}`: "0",
 			`opnsense_cpu_ratio{source="home",mode="idle"}`: "", `opnsense_api_key_accepted{source="home"}`: "1"}},
 		{"too large", testenv.OPNsenseOptions{}, all(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) }), "max_response_bytes: 2000", map[string]string{
 			`opnsense_upstream_up{source="home"}`: "0", `opnsense_upstream_probe_failures_total{source="home",reason="other"}`: "1"}},
-		{"redirect", testenv.OPNsenseOptions{}, all(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://192.0.2.1/", 302) }), "", map[string]string{
+		{"redirect", testenv.OPNsenseOptions{}, all(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://192.0.2.1/", http.StatusFound)
+		}), "", map[string]string{
 			`opnsense_upstream_up{source="home"}`: "1", `opnsense_facts_available{source="home",endpoint="core/system/status"}`: "0"}},
 		{"no plugin", testenv.OPNsenseOptions{}, func(fw *testenv.OPNsense) { fw.Answer("diagnostics/activity/getActivity", http.NotFound) }, "", map[string]string{
 			`opnsense_upstream_up{source="home"}`: "1", `opnsense_facts_available{source="home",endpoint="diagnostics/activity/getActivity"}`: "0",

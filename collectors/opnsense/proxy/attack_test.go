@@ -137,7 +137,7 @@ func TestRedirects(t *testing.T) {
 		fw.Answer("core/system/status", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, elsewhere.URL+"/api/core/system/status", status)
 		})
-		if res, _ := e.get("core/system/status"); res.StatusCode != 502 || res.Header.Get("Location") != "" {
+		if res, _ := e.get("core/system/status"); res.StatusCode != http.StatusBadGateway || res.Header.Get("Location") != "" {
 			t.Errorf("%d: %s, location %q", status, res.Status, res.Header.Get("Location"))
 		}
 		e.failed(ErrorRedirect, float64(i+1))
@@ -186,12 +186,12 @@ func TestCertificates(t *testing.T) {
 				t.Errorf("certificate: expiry %s trusted %v known %v", expiry, trusted, known)
 			}
 			if test.ok {
-				if res.StatusCode != 200 {
+				if res.StatusCode != http.StatusOK {
 					t.Errorf("%s\n%s", res.Status, e.log)
 				}
 				return
 			}
-			if res.StatusCode != 502 || len(test.fw.Requests()) != before {
+			if res.StatusCode != http.StatusBadGateway || len(test.fw.Requests()) != before {
 				t.Errorf("%s, %d requests arrived", res.Status, len(test.fw.Requests())-before)
 			}
 			e.failed(ErrorCertificate, 1)
@@ -250,12 +250,12 @@ func TestSecretFileGone(t *testing.T) {
 		return a, a, err
 	}
 	e := start(t, fw, func(o *Options, _ *Trust, _ *Server) { o.Credentials = gone })
-	if res, _ := e.get("core/service/search"); res.StatusCode != 502 {
+	if res, _ := e.get("core/service/search"); res.StatusCode != http.StatusBadGateway {
 		t.Errorf("%s", res.Status)
 	}
 	e.failed(ErrorSecret, 1)
 	e = start(t, fw, func(o *Options, _ *Trust, _ *Server) { o.Client = gone })
-	if res, _ := e.get("core/service/search"); res.StatusCode != 401 {
+	if res, _ := e.get("core/service/search"); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("%s", res.Status)
 	}
 }

@@ -130,7 +130,7 @@ func (c *contender) one(path string, size int) error {
 	}
 	n, err := io.Copy(io.Discard, res.Body)
 	_ = res.Body.Close()
-	if err != nil || res.StatusCode != 200 || n < int64(size)/2 {
+	if err != nil || res.StatusCode != http.StatusOK || n < int64(size)/2 {
 		return fmt.Errorf("%s, %d bytes, %w", res.Status, n, err)
 	}
 	return nil

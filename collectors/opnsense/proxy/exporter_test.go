@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -259,7 +260,7 @@ func TestExporterReadsEveryVersion(t *testing.T) {
 				}
 				res, body := e.get(endpoint)
 				v := make()
-				if err := decode([]byte(body), v); res.StatusCode != 200 || err != nil {
+				if err := decode([]byte(body), v); res.StatusCode != http.StatusOK || err != nil {
 					t.Errorf("%s %s %s: %s %v\n%s", version, name, endpoint, res.Status, err, body)
 				}
 				if g, ok := v.(*gateways[string]); ok {

@@ -49,7 +49,7 @@ func TestLargeAnswers(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{"huge": huge, "announced": announced, "bomb": bomb} {
 		fw.Answer("core/system/status", answer)
 		res, body := e.get("core/system/status")
-		if want++; res.StatusCode != 502 || len(body) > 1000 {
+		if want++; res.StatusCode != http.StatusBadGateway || len(body) > 1000 {
 			t.Errorf("%s: %s, %d bytes", name, res.Status, len(body))
 		}
 	}
@@ -127,7 +127,7 @@ func TestAnswersOfOtherKinds(t *testing.T) {
 		}
 	}
 	fw.Answer("core/service/search", nil)
-	if res, body := e.do(http.MethodHead, "core/service/search", nil); res.StatusCode != 200 || body != "" || res.Header.Get("Content-Length") != "" {
+	if res, body := e.do(http.MethodHead, "core/service/search", nil); res.StatusCode != http.StatusOK || body != "" || res.Header.Get("Content-Length") != "" {
 		t.Errorf("HEAD: %s %q length %q", res.Status, body, res.Header.Get("Content-Length"))
 	}
 }
@@ -141,10 +141,10 @@ func TestRequestBodies(t *testing.T) {
 		got <- fmt.Sprintf("%s %d %q", body, r.ContentLength, r.TransferEncoding)
 		_, _ = io.WriteString(w, "{}")
 	})
-	if res, _ := e.do(http.MethodPost, "core/service/search", strings.NewReader(`{"current":1}`)); res.StatusCode != 200 || <-got != `{"current":1} 13 []` {
+	if res, _ := e.do(http.MethodPost, "core/service/search", strings.NewReader(`{"current":1}`)); res.StatusCode != http.StatusOK || <-got != `{"current":1} 13 []` {
 		t.Errorf("POST: %s", res.Status)
 	}
-	if res, _ := e.do(http.MethodPost, "core/service/search", strings.NewReader(strings.Repeat("x", 101))); res.StatusCode != 413 {
+	if res, _ := e.do(http.MethodPost, "core/service/search", strings.NewReader(strings.Repeat("x", 101))); res.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("large body: %s", res.Status)
 	}
 	e.refused(RefusedBody, 1)
@@ -167,7 +167,7 @@ func TestOneEndpointHangs(t *testing.T) {
 		if endpoint == "core/firmware/status" {
 			continue
 		}
-		if res, _ := e.get(endpoint); res.StatusCode != 200 {
+		if res, _ := e.get(endpoint); res.StatusCode != http.StatusOK {
 			t.Errorf("%s: %s", endpoint, res.Status)
 		}
 	}
@@ -190,7 +190,7 @@ func TestUpstreamNeverAnswers(t *testing.T) {
 		}
 	})
 	for _, endpoint := range []string{"core/service/search", "core/system/status"} {
-		if res, _ := e.get(endpoint); res.StatusCode != 504 {
+		if res, _ := e.get(endpoint); res.StatusCode != http.StatusGatewayTimeout {
 			t.Errorf("%s: %s", endpoint, res.Status)
 		}
 	}
@@ -204,7 +204,7 @@ func TestUpstreamNeverAnswers(t *testing.T) {
 		t.Error("the recovery is not logged")
 	}
 	fw.Stop()
-	if res, _ := e.get("core/service/search"); res.StatusCode != 502 {
+	if res, _ := e.get("core/service/search"); res.StatusCode != http.StatusBadGateway {
 		t.Errorf("stopped: %s", res.Status)
 	}
 	e.failed(ErrorConnect, 1)
@@ -246,7 +246,7 @@ func TestSlowloris(t *testing.T) {
 		}
 	}()
 	e.refused(RefusedIncomplete, maxPerClient)
-	if res, _ := e.get("core/system/status"); res.StatusCode != 200 {
+	if res, _ := e.get("core/system/status"); res.StatusCode != http.StatusOK {
 		t.Errorf("afterwards: %s", res.Status)
 	}
 }

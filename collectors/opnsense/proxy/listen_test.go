@@ -36,7 +36,7 @@ func TestListenerTLS(t *testing.T) {
 		res, err := c.Do(r)
 		if err == nil {
 			_ = res.Body.Close()
-			if res.StatusCode != 200 {
+			if res.StatusCode != http.StatusOK {
 				err = fmt.Errorf("%s", res.Status)
 			}
 		}
@@ -96,7 +96,7 @@ func TestListenerWaits(t *testing.T) {
 	time.AfterFunc(300*time.Millisecond, func() { _ = taken.Close() })
 	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
 	e := start(t, fw, func(_ *Options, _ *Trust, s *Server) { s.Address = taken.Addr().String() })
-	if res, _ := e.get("core/service/search"); res.StatusCode != 200 || !strings.Contains(e.log.String(), "cannot listen yet") {
+	if res, _ := e.get("core/service/search"); res.StatusCode != http.StatusOK || !strings.Contains(e.log.String(), "cannot listen yet") {
 		t.Errorf("%s\n%s", res.Status, e.log)
 	}
 	server := &Server{Address: "192.0.2.1:8444", Proxy: e.proxy, Logger: e.proxy.options.Logger} // TEST-NET-1: nobody's
