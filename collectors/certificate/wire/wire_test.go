@@ -183,7 +183,6 @@ func TestPostgres(t *testing.T) {
 	r := probe(t, Target{Address: address, StartTLS: "postgres"})
 	presents(t, "postgres", r, leaf, 1)
 	bySClient(t, address, "postgres", leaf)
-	p.Exec(t, "postgres", "ALTER SYSTEM SET ssl = off", "SELECT pg_reload_conf()")
 	p.Stop()
 	p.Set("ssl=off")
 	p.Start(t)
