@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -96,9 +95,7 @@ func StartMailQueue(t testing.TB) *MailQueue {
 // Start starts it again and returns when it takes mail.
 func (q *MailQueue) Start(t testing.TB) {
 	t.Helper()
-	// In a PID namespace of its own: its daemons are in sessions of their own, and end with it.
-	q.process = Start(t, exec.Command("unshare", "--fork", "--pid", "--kill-child=SIGKILL",
-		"postfix", "-c", filepath.Join(q.Dir, "etc"), "start-fg"))
+	q.process = startInNamespace(t, "postfix", "-c", filepath.Join(q.Dir, "etc"), "start-fg")
 	Eventually(t, time.Minute, func() error {
 		if err := q.process.Exited(); err != nil {
 			log, _ := os.ReadFile(filepath.Join(q.Dir, "mail.log"))
@@ -115,14 +112,7 @@ func (q *MailQueue) Start(t testing.TB) {
 // Stop ends it and its daemons at once.
 func (q *MailQueue) Stop(t testing.TB) {
 	t.Helper()
-	if q.process.Exited() != nil {
-		return
-	}
-	// unshare reaps its child, the first process of the namespace, and ends too.
-	if children, err := childrenOf(q.process.PID); err == nil && len(children) > 0 {
-		_ = syscall.Kill(children[0], syscall.SIGKILL)
-	}
-	_ = q.process.Wait(t, time.Minute)
+	endNamespace(t, q.process)
 }
 
 func (q *MailQueue) address() string { return fmt.Sprintf("127.0.0.1:%d", q.Port) }

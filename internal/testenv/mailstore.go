@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -69,7 +68,7 @@ metric auth_failures {
 // StartMailStore starts a server without users.
 func StartMailStore(t testing.TB) *MailStore {
 	t.Helper()
-	Need(t, "dovecot", "/usr/lib/dovecot/imap")
+	Need(t, "dovecot", "doveadm", "/usr/lib/dovecot/imap", "unshare")
 	NeedRoot(t)
 	d := &MailStore{Port: FreePort(t), Metrics: FreePort(t), passwords: map[string]string{}}
 	d.Dir, _ = serverDir(t, "vstore", "nobody")
@@ -85,13 +84,14 @@ func StartMailStore(t testing.TB) *MailStore {
 		t.Fatal(err)
 	}
 	d.Start(t)
+	t.Cleanup(func() { d.Stop(t) })
 	return d
 }
 
 // Start starts the server again and returns when it greets.
 func (d *MailStore) Start(t testing.TB) {
 	t.Helper()
-	d.process = Start(t, exec.Command("dovecot", "-F", "-c", filepath.Join(d.Dir, "dovecot.conf")))
+	d.process = startInNamespace(t, "dovecot", "-F", "-c", filepath.Join(d.Dir, "dovecot.conf"))
 	Eventually(t, time.Minute, func() error {
 		if err := d.process.Exited(); err != nil {
 			log, _ := os.ReadFile(filepath.Join(d.Dir, "log"))
@@ -115,11 +115,10 @@ func (d *MailStore) greets() error {
 	return err
 }
 
-// Stop ends the server and its processes; connections to it are refused from then on.
+// Stop ends the server at once; connections to it are refused from then on.
 func (d *MailStore) Stop(t testing.TB) {
 	t.Helper()
-	_ = d.process.Signal(syscall.SIGTERM)
-	_ = d.process.Wait(t, time.Minute)
+	endNamespace(t, d.process)
 }
 
 // Password sets the password of a user, new or known, and returns when it holds: Dovecot looks
