@@ -51,6 +51,7 @@ const (
 	mail         = "Mail synchronisation"
 	servers      = "Servers"
 	pools        = "Storage pools"
+	firewalls    = "Firewalls"
 	certificates = "Certificates"
 )
 
@@ -101,6 +102,12 @@ var rules = []rule{
 		bad: 0, says: "does not answer as PostgreSQL", mending: []string{"pg_lsclusters"}},
 	{section: servers, collector: "redis", metric: "redis_up", labels: []string{"source"},
 		bad: 0, says: "does not answer as Redis"},
+	{section: firewalls, collector: "opnsense", metric: "opnsense_upstream_up", labels: []string{"source"},
+		bad: 0, says: "does not answer"},
+	{section: firewalls, collector: "opnsense", metric: "opnsense_api_key_accepted", labels: []string{"source"},
+		bad: 0, says: "refuses the API key"},
+	{section: firewalls, collector: "opnsense", metric: "opnsense_upstream_insecure", labels: []string{"source"},
+		bad: 1, says: "is read without checking its certificate: insecure_skip_verify is set"},
 	{section: certificates, collector: "certificate", metric: "certificate_not_after_timestamp_seconds", except: authority, labels: certificateLabels,
 		kind: until, moment: "expires", over: "expired", margin: 24 * time.Hour, says: "is at its end", mending: certificateMending},
 	{section: certificates, collector: "certificate", metric: "certificate_served_matches_file", labels: certificateLabels,
