@@ -2,7 +2,7 @@
 // mbsync (isync), and the Maildirs that they leave behind.
 //
 // System: services of systemd, one for each account, found by name or glob
-// with their timers; isync 1.3 to 1.5. Runs are followed by D-Bus signals
+// with their timers; isync 1.4 and 1.5. Runs are followed by D-Bus signals
 // (org.freedesktop.systemd1(5)): a run that is killed, or fails between two
 // scrapes, is not missed, and a failed one never renews the last success.
 // Messages are counted by their names in the Maildirs; no mail is opened.
@@ -10,7 +10,7 @@
 // Privileges: none for the runs, or the user's for a user's manager; read and
 // search access to the folders of mailboxes that are counted. Cost: no call
 // to systemd in a pass; two stats for a mailbox that did not change, one read
-// of its folders (some 60 ms for 500,000 messages) for one that did.
+// of its folders (0.2 s for 500,000 messages) for one that did.
 package mbsync
 
 import (

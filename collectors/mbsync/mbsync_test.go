@@ -161,6 +161,27 @@ func TestSync(t *testing.T) {
 	collectortest.Covered(t, Definition(), first, p.Last)
 }
 
+// A real timer starts the service again and again, and tells its rhythm.
+func TestTimer(t *testing.T) {
+	p := newPost(t)
+	p.server.Password(t, "johnw", "secret")
+	p.WriteUnit("mbsync-johnw.timer", "[Unit]\nDefaultDependencies=no\n[Timer]\nOnActiveSec=100ms\nOnUnitActiveSec=2s\nAccuracySec=10ms\n")
+	p.Systemctl("stop", "mbsync-johnw.timer")
+	p.Systemctl("daemon-reload")
+	p.Systemctl("start", "mbsync-johnw.timer")
+	p.Sees(of("last_run_success", unit)+" 1", of("expected_interval_seconds", unit))
+	if interval := p.Value(of("expected_interval_seconds", unit)); interval < 1.5 || interval > 5 {
+		t.Errorf("the interval is %v s, not 2", interval)
+	}
+	success := p.Value(of("last_success_timestamp_seconds", unit))
+	testenv.Eventually(t, time.Minute, func() error {
+		if now := p.Value(of("last_success_timestamp_seconds", unit)); now <= success {
+			return fmt.Errorf("still %v", now)
+		}
+		return nil
+	})
+}
+
 // Without a bus nothing is known, and nothing is told.
 func TestDeadBus(t *testing.T) {
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+filepath.Join(t.TempDir(), "none"))
