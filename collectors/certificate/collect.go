@@ -161,14 +161,15 @@ func (p *presented) look(ctx context.Context, c *certificates) {
 	}
 }
 
-// say logs a fault when it begins, changes or ends.
-func (c *certificates) say(subject, fault string) {
+// say logs a fault when it begins, changes or ends. The detail holds times and ports, so that it
+// is no part of what changes.
+func (c *certificates) say(subject, fault, detail string) {
 	before := c.before[subject]
 	switch {
 	case before != "" && fault == "":
 		c.logger.Info("in order again", "subject", subject, "was", before)
 	case before != fault:
-		c.logger.Warn("certificate fault", "subject", subject, "fault", fault)
+		c.logger.Warn("certificate fault", "subject", subject, "fault", fault, "detail", detail)
 	}
 	if fault != "" {
 		c.faults[subject] = fault

@@ -38,7 +38,7 @@ func emitGroup(g files.Group, out *metric.Batch) {
 }
 
 func (c *certificates) emitFile(r *files.Record, out *metric.Batch) {
-	fault := string(r.Reason)
+	fault, detail := string(r.Reason), ""
 	if r.Reason != "" {
 		out.Gauge(fileError, 1, r.Name, r.Type, r.Path, string(r.Reason))
 	}
@@ -53,8 +53,8 @@ func (c *certificates) emitFile(r *files.Record, out *metric.Batch) {
 	}
 	if r.Judged {
 		emitVerdict(r.Verdict, r.Name, r.Type, r.Path, "", out)
-		if r.Verdict.Reason != "" {
-			fault = r.Verdict.Detail
+		if fault == "" {
+			fault, detail = string(r.Verdict.Reason), r.Verdict.Detail
 		}
 	}
 	emitted := map[string]bool{}
@@ -64,7 +64,7 @@ func (c *certificates) emitFile(r *files.Record, out *metric.Batch) {
 			c.emitCRL(r, list, out)
 		}
 	}
-	c.say(r.Path, fault)
+	c.say(r.Path, fault, detail)
 }
 
 func emitFact(f files.Fact, name, kind, path, endpoint string, out *metric.Batch) {
@@ -105,12 +105,11 @@ func (c *certificates) crlTurned(pass *files.Pass) bool {
 func (c *certificates) emitEndpoint(pass *files.Pass, p *presented, out *metric.Batch) {
 	name, address := p.endpoint.Name, p.endpoint.Address
 	out.Bool(endpointUp, len(p.Certificates) > 0, name, address)
-	fault := ""
+	fault, detail := string(p.Reason), ""
 	if p.Reason != "" {
 		out.Gauge(endpointError, 1, name, address, string(p.Reason))
-		fault = string(p.Reason)
 		if p.Err != nil {
-			fault += ": " + p.Err.Error()
+			detail = p.Err.Error()
 		}
 	}
 	if p.Handshake > 0 {
@@ -118,11 +117,11 @@ func (c *certificates) emitEndpoint(pass *files.Pass, p *presented, out *metric.
 	}
 	if len(p.Certificates) > 0 {
 		p.emit(pass, out)
-		if p.judged && p.verdict.Reason != "" && fault == "" {
-			fault = p.verdict.Detail
+		if p.judged && fault == "" {
+			fault, detail = string(p.verdict.Reason), p.verdict.Detail
 		}
 	}
-	c.say(name, fault)
+	c.say(name, fault, detail)
 }
 
 // emit shows what was presented.
