@@ -43,7 +43,7 @@ func stampOf(info fs.FileInfo) stamp {
 		return stamp{size: info.Size(), mtime: info.ModTime().UnixNano()}
 	}
 	return stamp{
-		device: uint64(s.Dev), inode: s.Ino, size: s.Size,
+		device: s.Dev, inode: s.Ino, size: s.Size,
 		mtime: s.Mtim.Nano(), ctime: s.Ctim.Nano(),
 	}
 }

@@ -127,7 +127,7 @@ func TestClientAuth(t *testing.T) {
 				t.Fatal(err)
 			}
 			if r := probe(t, Target{Address: address}); r.Reason != ClientAuth {
-				return fmt.Errorf("%s: %q (%v)", version, r.Reason, r.Err)
+				return fmt.Errorf("%s: %q (%w)", version, r.Reason, r.Err)
 			}
 			return nil
 		})
