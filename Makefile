@@ -28,7 +28,7 @@ build: ## The static binary ./vulcan_exporter.
 
 test: setup tools vet ## Everything: unit, end-to-end and rule tests on real software.
 	@if [[ -z "$(RACE)" && -n "$$VULCAN_REQUIRE_ALL" ]]; then echo "no gcc: -race is required"; exit 1; fi
-	go test $(RACE) -timeout 30m $(PACKAGES)
+	go test $(RACE) -timeout 30m -parallel 4 $(PACKAGES)
 	go -C test/rules test -timeout 10m ./...
 
 vet:

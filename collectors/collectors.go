@@ -10,6 +10,7 @@ import (
 	"vulcan.lan/vulcan_exporter/collectors/opnsense"
 	"vulcan.lan/vulcan_exporter/collectors/postgres"
 	"vulcan.lan/vulcan_exporter/collectors/redis"
+	"vulcan.lan/vulcan_exporter/collectors/restic"
 	"vulcan.lan/vulcan_exporter/collectors/systemd"
 	"vulcan.lan/vulcan_exporter/collectors/zfs"
 	"vulcan.lan/vulcan_exporter/internal/collector"
@@ -26,6 +27,7 @@ func All() []*collector.Definition {
 		opnsense.Definition(),
 		postgres.Definition(),
 		redis.Definition(),
+		restic.Definition(),
 		systemd.Definition(),
 		zfs.Definition(),
 	}

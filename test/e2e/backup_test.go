@@ -12,6 +12,7 @@ import (
 // One backup that fails, one whose timer is off, one that nobody starts, and a
 // dump that is cut off: one alert each, and none of the general ones.
 func TestBackup(t *testing.T) {
+	t.Parallel()
 	const (
 		job   = "[Unit]\nDefaultDependencies=no\nStartLimitIntervalSec=0\n[Service]\nType=oneshot\nExecStart=%s\n"
 		timer = "[Unit]\nDefaultDependencies=no\n[Timer]\nOnCalendar=daily\n"

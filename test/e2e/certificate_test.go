@@ -70,6 +70,7 @@ func (e *estate) healthy() {
 // TestCertificates takes files and three real nginx through each fault of
 // certificate_alerts.yml, all at once, and back.
 func TestCertificates(t *testing.T) {
+	t.Parallel()
 	e := &estate{t: t, dir: t.TempDir(), now: time.Now(), root: zoo.Root(t, "Root")}
 	e.ca = e.root.Authority(t, "CA", zoo.Lifetime(e.now.Add(-time.Hour), e.now.Add(5*365*24*time.Hour)))
 	e.healthy()

@@ -19,6 +19,7 @@ func TestMain(m *testing.M) {
 // TestHarness proves the chain itself on a made-up target: it must see an alert fire and
 // resolve, and tell when something else fires.
 func TestHarness(t *testing.T) {
+	t.Parallel()
 	var down atomic.Bool
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		active := 1
@@ -50,6 +51,7 @@ func TestHarness(t *testing.T) {
 }
 
 func TestDifference(t *testing.T) {
+	t.Parallel()
 	got := []map[string]string{{"alertname": "A", "name": "x"}, {"alertname": "B"}}
 	for _, test := range []struct {
 		want    []Alert
@@ -67,6 +69,7 @@ func TestDifference(t *testing.T) {
 }
 
 func TestScaleRules(t *testing.T) {
+	t.Parallel()
 	const shipped = `groups:
     - interval: 5m
       name: g

@@ -70,6 +70,7 @@ mbsync:
 // A password that was changed, a run that is killed, a server that is gone, a queue that grows:
 // one alert each, none of the general ones, and all of them end with their cause.
 func TestMail(t *testing.T) {
+	t.Parallel()
 	m := newMailHost(t)
 	h := New(t, Options{
 		Env:   []string{"DBUS_SYSTEM_BUS_ADDRESS=" + m.BusAddress()},

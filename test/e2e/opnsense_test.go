@@ -16,6 +16,7 @@ import (
 // TestOPNsense follows two firewalls through their faults: each raises its own alert, the other
 // firewall's stay quiet, and the proxy serves what opnsense-exporter needs beside them.
 func TestOPNsense(t *testing.T) {
+	t.Parallel()
 	healthy := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
 	failing := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
 	for _, fw := range []*testenv.OPNsense{healthy, failing} {

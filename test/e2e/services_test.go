@@ -39,6 +39,7 @@ func (s switches) off(name string) {
 // TestServices takes a real systemd through each fault of service_alerts.yml, next to units
 // that are well or ill in ways that concern nobody.
 func TestServices(t *testing.T) {
+	t.Parallel()
 	s := newSwitches(t)
 	host := testenv.Systemd(t, map[string]string{
 		"web.service": "[Service]\nExecStart=/bin/sleep infinity\n",

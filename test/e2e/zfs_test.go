@@ -10,6 +10,7 @@ import (
 // Pools that fail in the ways recorded from a real OpenZFS: the alert of each
 // fault, and no other.
 func TestZFS(t *testing.T) {
+	t.Parallel()
 	replay, err := zfstest.Build(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
