@@ -184,5 +184,6 @@ func (c *client) lock(ctx context.Context, id string) (lock, error) {
 
 // message is what restic ended with, in one line and without credentials.
 func message(stderr string) string {
-	return redactURLs(strings.ReplaceAll(strings.TrimSpace(fatal(stderr)), "\n", "; "))
+	text, _, _ := strings.Cut(fatal(stderr), "\nmain.") // restic prints where in its source an error was
+	return redactURLs(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
 }

@@ -280,10 +280,7 @@ ExecStart=/nix/restic backup
 	if err != nil || len(found) != 2 || found[0].Name != "Audio" || found[1].Name != "Home" {
 		t.Errorf("discovered %+v, %v", found, err)
 	}
-	for _, glob := range []string{"relative-*.env", filepath.Join(dir, "nothing-*.env"), "/[", filepath.Join(dir, "*-*.service")} {
-		if glob == filepath.Join(dir, "*-*.service") {
-			continue
-		}
+	for _, glob := range []string{"relative-*.env", filepath.Join(dir, "nothing-*.env"), "/["} {
 		if found, err := discover(Config{Definitions: []string{glob}}); err == nil {
 			t.Errorf("%s: no error, %+v", glob, found)
 		}
