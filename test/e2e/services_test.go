@@ -48,7 +48,7 @@ func TestServices(t *testing.T) {
 		"flap.service": fmt.Sprintf("[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=200ms\n"+
 			"ExecStart=/bin/sh -c 'while test ! -e %s; do sleep 0.1; done; sleep 0.2; exit 1'\n", s.path("flap")),
 		"tick.timer":   "[Timer]\nOnCalendar=*:*:0/2\nAccuracySec=1ms\n",
-		"tick.service": fmt.Sprintf("[Service]\nType=oneshot\nExecStart=/bin/sh -c 'while test -e %s; do sleep 0.1; done'\n", s.path("tick-hangs")),
+		"tick.service": fmt.Sprintf("[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=oneshot\nExecStart=/bin/sh -c 'while test -e %s; do sleep 0.1; done'\n", s.path("tick-hangs")),
 		"weekly.timer": "[Timer]\nOnCalendar=weekly\nUnit=job.service\n",
 		"wrong.timer":  "[Timer]\nOnCalendar=weekly\nUnit=job.service\n",
 		"idle.service": "[Service]\nExecStart=/bin/sleep infinity\n",
