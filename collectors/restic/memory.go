@@ -18,6 +18,8 @@ type memory struct {
 	Stats    *statsMemory
 	Check    checkMemory
 	Drill    drillMemory
+	// CheckSince and DrillSince are since when they are expected.
+	CheckSince, DrillSince time.Time
 
 	changed bool
 }
@@ -49,7 +51,18 @@ func (c *Collector) load(location string) error {
 		c.memory = memory{Repository: repository, WatchedSince: c.env.Now(), changed: true}
 		c.listing, c.locks = nil, nil
 	}
+	c.expectSince(&c.memory.CheckSince, c.cfg.Check.Interval > 0)
+	c.expectSince(&c.memory.DrillSince, c.cfg.RestoreDrill.Interval > 0)
 	return nil
+}
+
+func (c *Collector) expectSince(since *time.Time, expected bool) {
+	switch {
+	case expected && since.IsZero():
+		*since, c.memory.changed = c.env.Now(), true
+	case !expected && !since.IsZero():
+		*since, c.memory.changed = time.Time{}, true
+	}
 }
 
 // change changes the memory under its lock.

@@ -93,6 +93,8 @@ var (
 var (
 	checkInterval = metric.NewGauge("restic_integrity_check_interval_seconds",
 		"Seconds between two integrity checks, as configured.", live)
+	checkSince = metric.NewGauge("restic_integrity_check_since_timestamp_seconds",
+		"Unix time since which checks are expected of this repository.", live)
 	checkSuccess = metric.NewGauge("restic_integrity_check_success",
 		"1 if nothing checked is known to be damaged, 0 if a check found errors, and again when it was repeated.")
 	checkTimestamp = metric.NewGauge("restic_integrity_check_timestamp_seconds",
@@ -114,6 +116,8 @@ var (
 
 	drillInterval = metric.NewGauge("restic_restore_drill_interval_seconds",
 		"Seconds between two restore drills, as configured.", live)
+	drillSince = metric.NewGauge("restic_restore_drill_since_timestamp_seconds",
+		"Unix time since which restore drills are expected of this repository.", live)
 	drillSuccess = metric.NewGauge("restic_restore_drill_success",
 		"1 if the last restored file was whole, 0 if it could not be restored or differed.")
 	drillTimestamp = metric.NewGauge("restic_restore_drill_timestamp_seconds",
@@ -134,7 +138,7 @@ var declared = []metric.Metric{
 	statsSuccess, statsTimestamp, repoSize, repoUncompressed, compressionRatio, repoBlobs,
 	repoFiles, restoreSize, uniqueFiles, uniqueSize,
 	lockCount, lockExclusive, lockStale, lockOldest, lockInfo, locksTimestamp,
-	checkInterval, checkSuccess, checkTimestamp, checkErrors, checkBroken, checkParts, checkPart,
+	checkInterval, checkSince, checkSuccess, checkTimestamp, checkErrors, checkBroken, checkParts, checkPart,
 	checkCoverage, checkCycle, checkSkipped,
-	drillInterval, drillSuccess, drillTimestamp, drillBytes, drillDuration, drillSkipped,
+	drillInterval, drillSince, drillSuccess, drillTimestamp, drillBytes, drillDuration, drillSkipped,
 }

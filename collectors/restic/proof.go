@@ -195,6 +195,8 @@ func (c *Collector) emitProofs(out *metric.Batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, d := &c.memory.Check, &c.memory.Drill
+	out.Time(checkSince, c.memory.CheckSince)
+	out.Time(drillSince, c.memory.DrillSince)
 	if c.cfg.Check.Interval > 0 || c.cfg.Check.Unit != "" || c.cfg.Check.ResultFile != "" {
 		if !k.At.IsZero() {
 			out.Bool(checkSuccess, k.Success)
