@@ -30,13 +30,13 @@ func defaults() []part {
 		{func() bool { return true }, `
 certificate:
   files:
-    - {type: ca, paths: ["/etc/ssl/certs/*.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"], optional: true}
-    - {type: letsencrypt, paths: ["/etc/letsencrypt/live/*/fullchain.pem"], optional: true}
+    - {type: ca, paths: [/etc/ssl/certs/ca-certificates.crt, /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem, /etc/ssl/cert.pem], optional: true}
+    - {type: system, paths: ["/etc/ssl/certs/ssl-cert-*.pem", "/etc/ssl/private/*.{crt,pem}", "/etc/pki/tls/certs/*.crt"], exclude: ["ca-bundle*"], optional: true}
+    - {type: letsencrypt, paths: ["/etc/letsencrypt/live/**/fullchain.pem"], optional: true}
     - {type: acme, paths: ["/var/lib/acme/*/fullchain.pem"], optional: true}
     - type: server
       paths:
         - "/etc/{nginx,apache2,httpd,postfix,dovecot,postgresql}/**/*.{crt,pem,cert}"
-        - "/etc/{ssl,pki/tls}/private/*.{crt,pem}"
         - "/var/lib/*-certs/*.{crt,pem}"
       optional: true
 `},

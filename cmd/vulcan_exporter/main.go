@@ -1,3 +1,7 @@
+// Certificates with a negative serial number exist, against RFC 5280, and are
+// to be shown, not refused.
+//go:debug x509negativeserial=1
+
 // Command vulcan_exporter is a Prometheus exporter for a self-hosted server.
 package main
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -31,8 +30,15 @@ type Batch struct {
 }
 
 type family struct {
-	metrics []*dto.Metric
-	seen    map[string]struct{}
+	series []series
+	sorted bool
+}
+
+// series is one sample, a fifth of the size of its client_model form.
+type series struct {
+	labels    []string // values, in the declared order
+	value     float64
+	histogram *dto.Histogram
 }
 
 // NewBatch makes a batch for the declared metrics. Each series gets the
@@ -60,7 +66,7 @@ func (b *Batch) Gauge(g Gauge, value float64, labels ...string) {
 		b.fail(g.desc, "NaN is not a measurement; omit the series")
 		return
 	}
-	b.add(g.desc, labels, func(m *dto.Metric) { m.Gauge = &dto.Gauge{Value: &value} })
+	b.add(g.desc, value, nil, labels)
 }
 
 // Bool emits 1 for true and 0 for false.
@@ -86,13 +92,12 @@ func (b *Batch) Counter(c Counter, value float64, labels ...string) {
 		b.fail(c.desc, "counter value %v", value)
 		return
 	}
-	b.add(c.desc, labels, func(m *dto.Metric) { m.Counter = &dto.Counter{Value: &value} })
+	b.add(c.desc, value, nil, labels)
 }
 
 // Info emits an info series.
 func (b *Batch) Info(i Info, labels ...string) {
-	one := 1.0
-	b.add(i.desc, labels, func(m *dto.Metric) { m.Gauge = &dto.Gauge{Value: &one} })
+	b.add(i.desc, 1, nil, labels)
 }
 
 // State emits one series for each declared state, 1 for current and 0 for the
@@ -105,7 +110,7 @@ func (b *Batch) State(s State, current string, labels ...string) {
 		if state == current {
 			value = 1
 		}
-		b.add(s.desc, append(slices.Clip(labels), state), func(m *dto.Metric) { m.Gauge = &dto.Gauge{Value: &value} })
+		b.add(s.desc, value, nil, append(slices.Clip(labels), state))
 	}
 }
 
@@ -124,13 +129,22 @@ func (b *Batch) Histogram(h Histogram, count uint64, sum float64, cumulative []u
 		}
 		buckets[i] = &dto.Bucket{UpperBound: proto.Float64(h.desc.Buckets[i]), CumulativeCount: &c}
 	}
-	b.add(h.desc, labels, func(m *dto.Metric) {
-		m.Histogram = &dto.Histogram{SampleCount: &count, SampleSum: &sum, Bucket: buckets}
-	})
+	b.add(h.desc, 0, &dto.Histogram{SampleCount: &count, SampleSum: &sum, Bucket: buckets}, labels)
 }
 
 // Err joins what was wrong with the emissions, nil if nothing was.
-func (b *Batch) Err() error { return errors.Join(b.errs...) }
+func (b *Batch) Err() error {
+	errs := slices.Clone(b.errs)
+	for _, d := range b.descs() {
+		all := b.families[d].order()
+		for i := 1; i < len(all) && len(errs) < enoughErrors; i++ {
+			if slices.Equal(all[i-1].labels, all[i].labels) {
+				errs = append(errs, fmt.Errorf("%s: the series %q was emitted twice", d.Name, all[i].labels))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // Series is the number of kept series, a histogram counting its buckets, sum
 // and count.
@@ -139,14 +153,16 @@ func (b *Batch) Series() int { return b.series }
 // Dropped is the number of series beyond the budget.
 func (b *Batch) Dropped() int { return b.dropped }
 
+// enoughErrors name the fault; a million would be the fault.
+const enoughErrors = 10
+
 func (b *Batch) fail(d *Desc, format string, args ...any) {
-	const enough = 10 // the first few name the fault; a million would be the fault
-	if len(b.errs) < enough {
+	if len(b.errs) < enoughErrors {
 		b.errs = append(b.errs, fmt.Errorf("%s: %s", d.Name, fmt.Sprintf(format, args...)))
 	}
 }
 
-func (b *Batch) add(d *Desc, labels []string, set func(*dto.Metric)) {
+func (b *Batch) add(d *Desc, value float64, histogram *dto.Histogram, labels []string) {
 	cost := 1
 	if d.Kind == KindHistogram {
 		cost = len(d.Buckets) + 3
@@ -160,9 +176,8 @@ func (b *Batch) add(d *Desc, labels []string, set func(*dto.Metric)) {
 		b.fail(d, "%v", err)
 		return
 	}
-	m := &dto.Metric{Label: b.pairs(d, labels)}
-	set(m)
-	f.metrics = append(f.metrics, m)
+	// A copy: the caller may reuse its slice.
+	f.series, f.sorted = append(f.series, series{slices.Clone(labels), value, histogram}), false
 	b.series += cost
 }
 
@@ -173,7 +188,7 @@ func (b *Batch) family(d *Desc, labels []string) (*family, error) {
 		if _, ok := b.declared[d]; !ok {
 			return nil, errors.New("not among the collector's declared metrics")
 		}
-		f = &family{seen: make(map[string]struct{})}
+		f = new(family)
 		b.families[d] = f
 	}
 	if len(labels) != len(d.Labels) {
@@ -187,22 +202,5 @@ func (b *Batch) family(d *Desc, labels []string) (*family, error) {
 			return nil, fmt.Errorf("label %s: %q is not UTF-8", d.Labels[i].Name, v)
 		}
 	}
-	key := strings.Join(labels, "\xff") // no UTF-8 text holds this byte
-	if _, dup := f.seen[key]; dup {
-		return nil, fmt.Errorf("the series %q was emitted twice", labels)
-	}
-	f.seen[key] = struct{}{}
 	return f, nil
-}
-
-func (b *Batch) pairs(d *Desc, labels []string) []*dto.LabelPair {
-	labels = slices.Clone(labels) // the caller may reuse its slice
-	values := make([]dto.LabelPair, len(labels))
-	pairs := make([]*dto.LabelPair, 0, len(labels)+len(b.constant))
-	pairs = append(pairs, b.constant...)
-	for i := range labels {
-		values[i].Name, values[i].Value = &d.Labels[i].Name, &labels[i]
-		pairs = append(pairs, &values[i])
-	}
-	return pairs
 }

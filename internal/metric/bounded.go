@@ -59,7 +59,9 @@ func (b *Bounded) Clone() *Bounded {
 
 // MarshalJSON gives the admitted values.
 func (b *Bounded) MarshalJSON() ([]byte, error) {
-	return json.Marshal(slices.Sorted(maps.Keys(b.admitted)))
+	values := slices.AppendSeq([]string{}, maps.Keys(b.admitted)) // none is [], for null would be no Bounded
+	slices.Sort(values)
+	return json.Marshal(values)
 }
 
 // UnmarshalJSON adds values that were admitted earlier, whatever the limit is now. It is for a

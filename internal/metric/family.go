@@ -36,11 +36,11 @@ func (f Family) OpenMetrics() (Encoded, error) { return f.openMetrics() }
 func (b *Batch) Families() []Family {
 	families := make([]Family, 0, len(b.families))
 	for _, d := range b.descs() {
-		mf := d.family(b.families[d].metrics)
+		sorted := b.families[d].order()
 		families = append(families, Family{
 			Desc:        d,
-			text:        encoder(mf, expfmt.MetricFamilyToText),
-			openMetrics: encoder(mf, toOpenMetrics),
+			text:        encoder(d, b.constant, sorted, expfmt.MetricFamilyToText),
+			openMetrics: encoder(d, b.constant, sorted, toOpenMetrics),
 		})
 	}
 	return families
@@ -51,7 +51,7 @@ func (b *Batch) Families() []Family {
 func (b *Batch) MetricFamilies() []*dto.MetricFamily {
 	var out []*dto.MetricFamily
 	for _, d := range b.descs() {
-		out = append(out, d.family(b.families[d].metrics))
+		out = append(out, d.family(b.constant, b.families[d].order()))
 	}
 	return out
 }
@@ -60,7 +60,7 @@ func (b *Batch) MetricFamilies() []*dto.MetricFamily {
 func (b *Batch) descs() []*Desc {
 	descs := make([]*Desc, 0, len(b.families))
 	for d, f := range b.families {
-		if len(f.metrics) > 0 {
+		if len(f.series) > 0 {
 			descs = append(descs, d)
 		}
 	}
@@ -80,30 +80,67 @@ func (d *Desc) Type() dto.MetricType {
 	}
 }
 
-func (d *Desc) family(metrics []*dto.Metric) *dto.MetricFamily {
-	slices.SortFunc(metrics, func(x, y *dto.Metric) int {
-		for i := range x.Label {
-			if c := strings.Compare(x.Label[i].GetValue(), y.Label[i].GetValue()); c != 0 {
-				return c
-			}
-		}
-		return 0
-	})
-	return &dto.MetricFamily{Name: &d.Name, Help: &d.Help, Type: d.Type().Enum(), Metric: metrics}
+// order sorts the series by their labels.
+func (f *family) order() []series {
+	if !f.sorted {
+		slices.SortFunc(f.series, func(x, y series) int { return slices.Compare(x.labels, y.labels) })
+		f.sorted = true
+	}
+	return f.series
+}
+
+// family gives series in client_model's form.
+func (d *Desc) family(constant []*dto.LabelPair, all []series) *dto.MetricFamily {
+	mf := &dto.MetricFamily{Name: &d.Name, Help: &d.Help, Type: d.Type().Enum()}
+	for i := range all {
+		mf.Metric = append(mf.Metric, d.metric(constant, &all[i]))
+	}
+	return mf
+}
+
+func (d *Desc) metric(constant []*dto.LabelPair, s *series) *dto.Metric {
+	values := make([]dto.LabelPair, len(s.labels))
+	m := &dto.Metric{Label: append(make([]*dto.LabelPair, 0, len(s.labels)+len(constant)), constant...)}
+	for i := range s.labels {
+		values[i].Name, values[i].Value = &d.Labels[i].Name, &s.labels[i]
+		m.Label = append(m.Label, &values[i])
+	}
+	switch d.Kind {
+	case KindCounter:
+		m.Counter = &dto.Counter{Value: &s.value}
+	case KindHistogram:
+		m.Histogram = s.histogram
+	default:
+		m.Gauge = &dto.Gauge{Value: &s.value}
+	}
+	return m
 }
 
 func toOpenMetrics(w io.Writer, mf *dto.MetricFamily) (int, error) {
 	return expfmt.MetricFamilyToOpenMetrics(w, mf)
 }
 
+// encodeAtOnce bounds the series that are in client_model's form at the same time.
+const encodeAtOnce = 1000
+
 // encoder encodes the family when it is first asked for.
-func encoder(mf *dto.MetricFamily, encode func(io.Writer, *dto.MetricFamily) (int, error)) func() (Encoded, error) {
+func encoder(d *Desc, constant []*dto.LabelPair, all []series, encode func(io.Writer, *dto.MetricFamily) (int, error)) func() (Encoded, error) {
 	return sync.OnceValues(func() (Encoded, error) {
-		var buf bytes.Buffer
-		if _, err := encode(&buf, mf); err != nil {
-			return Encoded{}, err
+		var whole Encoded
+		var samples, buf bytes.Buffer
+		for part := range slices.Chunk(all, encodeAtOnce) {
+			buf.Reset()
+			if _, err := encode(&buf, d.family(constant, part)); err != nil {
+				return Encoded{}, err
+			}
+			one := split(buf.Bytes())
+			if whole.Header == nil {
+				whole.Header = bytes.Clone(one.Header)
+			}
+			samples.Write(one.Samples)
 		}
-		return split(buf.Bytes()), nil
+		whole.Samples = bytes.Clone(samples.Bytes()) // without the room to grow
+		return whole, nil
 	})
 }
 

@@ -122,6 +122,12 @@ func TestBounded(t *testing.T) {
 	if got := strings.Join([]string{listed.Admit("x"), listed.Admit("q"), listed.Admit("p")}, " "); got != "other q p" {
 		t.Errorf("listed: %q", got)
 	}
+	held := struct{ B *Bounded }{NewBounded(1)}
+	kept := struct{ B *Bounded }{NewBounded(1)}
+	through(t, &held, &kept)
+	if kept.B == nil || kept.B.Admit("x") != "x" {
+		t.Error("an empty one does not come back from the state")
+	}
 	copied := NewBounded(9)
 	copied.Admit("a")
 	copied.Clone().Admit("b")
