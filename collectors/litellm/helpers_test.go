@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"vulcan.lan/vulcan_exporter/collectors/litellm/litellmtest"
 	"vulcan.lan/vulcan_exporter/internal/collector"
 	"vulcan.lan/vulcan_exporter/internal/collectortest"
@@ -93,5 +95,15 @@ func lacks(t *testing.T, text string, names ...string) {
 		if regexp.MustCompile(`(?m)^` + name + `[ {]`).MatchString(text) {
 			t.Errorf("%s is shown in\n%s", name, text)
 		}
+	}
+}
+
+// push adds to a list of a Redis with the password one.
+func push(t *testing.T, r *testenv.Redis, list string, values ...any) {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Network: "unix", Addr: r.Socket, Password: "one"})
+	defer func() { _ = client.Close() }()
+	if err := client.RPush(t.Context(), list, values...).Err(); err != nil {
+		t.Fatal(err)
 	}
 }

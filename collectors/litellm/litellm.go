@@ -238,31 +238,37 @@ func margin(ctx context.Context) (context.Context, context.CancelFunc) {
 
 func emitConnection(out *metric.Batch, err error) {
 	out.Bool(databaseUp, err == nil)
-	reason := ""
+	why := ""
 	if err != nil {
-		reason = pgsession.Reason(err)
+		why = pgsession.Reason(err)
 	}
 	for _, r := range pgsession.Reasons() {
-		out.Bool(databaseError, r == reason, r)
+		out.Bool(databaseError, r == why, r)
 	}
 }
 
 // errFallback is no failure, but worth a word.
 var errFallback = errors.New("there is no daily table: spend is shown for a window of the log, not as a counter")
 
-func partState(err error) string {
+// reason is why something could not be read.
+func reason(err error) string {
 	var missing *schema.Error
 	switch {
-	case err == nil:
-		return stateOK
 	case errors.Is(err, errFallback):
 		return stateFallback
 	case errors.As(err, &missing):
 		return missing.Reason
 	}
-	switch reason := pgsession.Reason(err); reason {
-	case stateSchema, statePrivilege, stateTimeout:
-		return reason
+	return pgsession.Reason(err)
+}
+
+func partState(err error) string {
+	if err == nil {
+		return stateOK
+	}
+	switch r := reason(err); r {
+	case stateFallback, stateSchema, statePrivilege, stateTimeout:
+		return r
 	}
 	return stateOther
 }
@@ -276,8 +282,8 @@ func (l *litellm) note(what string, err error) {
 		}
 		return
 	}
-	if reason := partState(err); l.trouble[what] != reason {
-		l.trouble[what] = reason
-		l.env.Logger.Warn("cannot be read", "what", what, "reason", reason, "err", err)
+	if why := reason(err); l.trouble[what] != why {
+		l.trouble[what] = why
+		l.env.Logger.Warn("cannot be read", "what", what, "reason", why, "err", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"strings"
@@ -15,7 +16,7 @@ import (
 
 // Why a session could not be opened or used: the closed set of a metric's label reason.
 const (
-	ReasonRefused     = "refused"     // nothing listens there
+	ReasonRefused     = "refused"     // nothing listens there, or it hung up
 	ReasonTimeout     = "timeout"     // no answer in time, or a lock was not granted
 	ReasonAuth        = "auth"        // wrong user or password, or not admitted by pg_hba.conf
 	ReasonCredentials = "credentials" // our own password file cannot be read
@@ -51,7 +52,8 @@ func Reason(err error) string {
 		return serverReason(server.Code)
 	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, ErrClosing):
 		return ReasonTimeout
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist), errors.Is(err, io.EOF),
+		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return ReasonRefused
 	case isTLS(err): // last, for with sslmode=prefer it is only the first of two attempts
 		return ReasonTLS

@@ -53,7 +53,16 @@ type Client struct {
 }
 
 // New makes a client. It connects at its first use.
-func New(cfg Config) *Client { return &Client{cfg: cfg} }
+func New(cfg Config) *Client {
+	redis.SetLogger(silent{}) // the one setting that the library has for the whole process
+	return &Client{cfg: cfg}
+}
+
+// silent keeps the library from logging each failure to standard error: errors are returned too.
+type silent struct{}
+
+// Printf implements the library's logger.
+func (silent) Printf(context.Context, string, ...any) {}
 
 // Use runs commands. After a failure that is not an answer of the server all starts anew at the
 // next use: the library would go on to dial in the background and meanwhile answer with its last

@@ -76,15 +76,16 @@ func (g *Gateway) Ask(ctx context.Context) (Status, error) {
 // with a database that is lost.
 func readiness(body []byte) (ready bool, version string) {
 	var answer struct {
-		Status  string `json:"status"`
-		DB      string `json:"db"`
-		Version string `json:"litellm_version"`
+		Status  any `json:"status"` // any: what is not text is not what was expected, no more
+		DB      any `json:"db"`
+		Version any `json:"litellm_version"`
 	}
 	if json.Unmarshal(body, &answer) != nil {
 		return false, ""
 	}
 	ready = (answer.Status == "healthy" || answer.Status == "connected") && answer.DB != "disconnected"
-	return ready, metric.LabelValue(answer.Version)
+	version, _ = answer.Version.(string)
+	return ready, metric.LabelValue(version)
 }
 
 const maxBody = 1 << 20
