@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -100,6 +101,7 @@ func TestDeclarations(t *testing.T) { collectortest.Lint(t, Definition()) }
 
 // TestServer reads a server that has something of everything but standbys.
 func TestServer(t *testing.T) {
+	t.Parallel()
 	m := monitor(t, ", query_limits: [1s, 1h]", "shared_preload_libraries=pg_stat_statements", "max_connections=20")
 	m.Exec(t, "postgres", "CREATE EXTENSION pg_stat_statements",
 		"SELECT pg_create_physical_replication_slot('spare', true)")
@@ -112,7 +114,8 @@ func TestServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	sleeper, blocked := m.Conn(t, "app"), m.Conn(t, "app")
-	go func() { _, _ = sleeper.Exec(ctx, "SELECT pg_sleep(600)") }()
+	var busy sync.WaitGroup // before the connections are closed
+	busy.Go(func() { _, _ = sleeper.Exec(ctx, "SELECT pg_sleep(600)") })
 	dump := m.Conn(t, "app")
 	if _, err := dump.Exec(ctx, "SET application_name = pg_dump"); err != nil {
 		t.Fatal(err)
@@ -120,7 +123,8 @@ func TestServer(t *testing.T) {
 	if _, err := idle.Exec(ctx, "LOCK pg_statistic IN ACCESS EXCLUSIVE MODE"); err != nil {
 		t.Fatal(err)
 	}
-	go func() { _, _ = blocked.Exec(ctx, "SELECT count(*) FROM pg_statistic") }()
+	busy.Go(func() { _, _ = blocked.Exec(ctx, "SELECT count(*) FROM pg_statistic") })
+	t.Cleanup(busy.Wait)
 	var batch *metric.Batch
 	var text string
 	testenv.Eventually(t, limit, func() error {
@@ -172,6 +176,7 @@ func replicated(t *testing.T) *metric.Batch {
 }
 
 func TestStandby(t *testing.T) {
+	t.Parallel()
 	primary := monitor(t, "")
 	standby := testenv.NewPostgresStandby(t, primary.Postgres)
 	s := collectortest.Load(t, Definition(), fmt.Sprintf(
@@ -189,6 +194,7 @@ func TestStandby(t *testing.T) {
 
 // TestWithoutPrivileges shows that a role without pg_monitor yields less, and says so.
 func TestWithoutPrivileges(t *testing.T) {
+	t.Parallel()
 	m := monitor(t, "")
 	m.Exec(t, "postgres", "REVOKE pg_monitor FROM exporter", "REVOKE CONNECT ON DATABASE app FROM PUBLIC")
 	other := m.Conn(t, "app")
@@ -217,6 +223,7 @@ var up1 = []string{`pg_up\{source="main"} 1`, `pg_connection_error\{source="main
 // TestFaults goes through what happens to a server; after each, the collector must recover by
 // itself.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	m := monitor(t, "", "max_connections=10")
 	has(t, m.collect(t), up1...)
 
@@ -255,6 +262,7 @@ func TestFaults(t *testing.T) {
 
 // TestStuck stops the server's processes. However many runs pass, it is left with one session.
 func TestStuck(t *testing.T) {
+	t.Parallel()
 	m := monitor(t, "")
 	m.source.Timeout = time.Second
 	has(t, m.collect(t), up1...)
@@ -279,6 +287,7 @@ func TestStuck(t *testing.T) {
 // TestSlow runs with a lock in the way: that group alone is missing, in time, and the query does
 // not go on.
 func TestLocked(t *testing.T) {
+	t.Parallel()
 	m := monitor(t, "")
 	has(t, m.collect(t), up1...)
 	holder := m.Conn(t, "postgres")

@@ -48,11 +48,16 @@ func runEvent(u *Unit, ok bool) RunEvent {
 }
 
 // LastRun is the run of a service that ended last, as far as the manager
-// still knows it: nothing after a reboot, nor while the next one goes on. Its
-// Exit tells one run from another.
+// still knows it: nothing after a reboot, nor while the next one goes on or is
+// about to begin, when its result and main process are already reset. Its Exit
+// tells one run from another.
 func (u *Unit) LastRun() (RunEvent, bool) {
-	if u.Type() != "service" || u.InvocationID == "" || !u.ended() || u.endTime().IsZero() {
+	if u.Type() != "service" || u.InvocationID == "" || !u.ended() || u.starting || u.endTime().IsZero() {
 		return RunEvent{}, false
 	}
-	return runEvent(u, !u.failed() && u.Result == "success"), true
+	if u.ActiveState == "failed" && harmless(u.Result) {
+		return RunEvent{}, false // reset for the next run, and seen first in that moment
+	}
+	e := runEvent(u, !u.failed() && u.Result == "success")
+	return e, !e.Start.After(e.Exit)
 }

@@ -66,6 +66,7 @@ func (t *table) commit(r *record) {
 	t.interval(r)
 	r.baseline = true
 	published := *n
+	published.starting = r.pending
 	r.unit = &published
 }
 

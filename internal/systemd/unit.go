@@ -37,6 +37,8 @@ type Unit struct {
 	Service      Service // for *.service
 	Timer        Timer   // for *.timer
 
+	starting bool // the next invocation is announced and has not begun
+
 	// Failures counts invocations that failed since the watch began, each once.
 	Failures uint64
 	// Runs counts invocations of a service that ended since the watch began.

@@ -204,3 +204,29 @@ func TestReadCgroup(t *testing.T) {
 		}
 	}
 }
+
+// A service that is about to start again has its result and main process reset
+// while its state is still that of the run before.
+func TestLastRunBeforeTheNext(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	ended := Unit{
+		Name: "a.service", InvocationID: "1", ActiveState: "failed", Result: "exit-code",
+		InactiveEnter: at(11), Service: Service{ExecMainStart: at(5), ExecMainExit: at(10), ExecMainCode: exited, ExecMainStatus: 1},
+	}
+	if e, ok := ended.LastRun(); !ok || e.Success || !e.Exit.Equal(at(10)) || e.ExitCode != 1 {
+		t.Errorf("%+v, %v", e, ok)
+	}
+	reset := ended
+	reset.InvocationID, reset.Result, reset.Service = "2", "success", Service{}
+	if e, ok := reset.LastRun(); ok {
+		t.Errorf("a failed unit with its result reset: %+v", e)
+	}
+	reset.ActiveState, reset.starting = "inactive", true
+	if e, ok := reset.LastRun(); ok {
+		t.Errorf("an announced start: %+v", e)
+	}
+	reset.starting, reset.Service.ExecMainStart = false, at(12)
+	if e, ok := reset.LastRun(); ok {
+		t.Errorf("a run that began after it ended: %+v", e)
+	}
+}
