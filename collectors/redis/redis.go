@@ -134,9 +134,9 @@ func margin(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // note logs what changes, not what goes on.
 func (s *server) note(reason string, err error) {
-	switch {
-	case reason == s.reason:
-	case reason == "":
+	switch reason {
+	case s.reason:
+	case "":
 		s.logger.Info("the server answers again")
 	default:
 		s.logger.Warn("the server gives no answer", "reason", reason, "err", err)

@@ -81,10 +81,10 @@ func proxied(t *testing.T, address string) {
 		}
 		defer func() { _ = res.Body.Close() }()
 		body, err := io.ReadAll(res.Body)
-		if err != nil || res.StatusCode != http.StatusOK || !strings.Contains(string(body), `"status": 2`) {
-			return fmt.Errorf("%s %v %s", res.Status, err, body)
+		if err == nil && (res.StatusCode != http.StatusOK || !strings.Contains(string(body), `"status": 2`)) {
+			err = fmt.Errorf("%s: %s", res.Status, body)
 		}
-		return nil
+		return err
 	})
 }
 

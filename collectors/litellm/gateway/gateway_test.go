@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -185,11 +186,11 @@ func TestCanary(t *testing.T) {
 	broken.Store(false)
 	expect(`litellm_canary_success{model_group="bad"} 1`, `litellm_canary_seconds{model_group="bad"}`)
 	cancel()
-	if err := <-done; err != context.Canceled {
+	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("run ended with %v", err)
 	}
 	n := asked.Load()
-	if none := NewCanary(New(server.URL, ""), nil, time.Millisecond, limit, time.Now, collectortest.Logger(t)); none.Run(ctx) != context.Canceled || asked.Load() != n {
+	if none := NewCanary(New(server.URL, ""), nil, time.Millisecond, limit, time.Now, collectortest.Logger(t)); !errors.Is(none.Run(ctx), context.Canceled) || asked.Load() != n {
 		t.Error("a canary without models asks")
 	}
 }
