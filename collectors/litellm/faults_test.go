@@ -36,6 +36,7 @@ func partIs(name, state string) string {
 // TestFaults goes through what happens to a database. What cannot be read is not shown, what the
 // exporter itself has counted is, and nothing is counted twice when it is over.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	m := monitor(t, litellmtest.Current, "")
 	m.exec(t, seed...)
 	m.text(t)
@@ -93,6 +94,7 @@ func writePassword(t *testing.T, path, password string) {
 // TestLocked holds a lock on the log, as a migration does: that part is missing, in time, and no
 // session of the exporter waits on.
 func TestLocked(t *testing.T) {
+	t.Parallel()
 	m := monitor(t, litellmtest.Current, "")
 	m.exec(t, seed...)
 	m.text(t)
@@ -133,6 +135,7 @@ func (m *monitored) sessions(t *testing.T, condition string) int {
 
 // TestMidQuery stops the server while a statement of the exporter runs.
 func TestMidQuery(t *testing.T) {
+	t.Parallel()
 	m := monitor(t, litellmtest.Current, "")
 	m.exec(t, seed...)
 	m.text(t)
@@ -157,6 +160,7 @@ func TestMidQuery(t *testing.T) {
 
 // TestLatency puts 50 ms between exporter and database.
 func TestLatency(t *testing.T) {
+	t.Parallel()
 	m := monitor(t, litellmtest.Current, "")
 	m.exec(t, seed...)
 	relay := newRelay(t, fmt.Sprintf("127.0.0.1:%d", m.Port), 25*time.Millisecond)
@@ -213,6 +217,7 @@ func newRelay(t *testing.T, to string, delay time.Duration) string {
 
 // TestStateFailure shows nothing that was not kept: a restart would show less.
 func TestStateFailure(t *testing.T) {
+	t.Parallel()
 	m := monitor(t, litellmtest.Current, "")
 	m.text(t)
 	broken := &store{}
@@ -264,6 +269,7 @@ func TestRedis(t *testing.T) {
 
 // TestRole holds the shipped script to what the collector reads, and to no more.
 func TestRole(t *testing.T) {
+	t.Parallel()
 	m := monitor(t, litellmtest.Current, "")
 	conn := m.Conn(t, litellmtest.Database)
 	rows, err := conn.Query(t.Context(), `
@@ -305,6 +311,7 @@ func TestRole(t *testing.T) {
 
 // TestCovered shows every declared metric, most of them of a gateway with all its parts.
 func TestCovered(t *testing.T) {
+	t.Parallel()
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := `{"status":"healthy","litellm_version":"1.61.20"}`
 		if r.Method == http.MethodPost {

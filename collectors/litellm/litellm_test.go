@@ -65,6 +65,7 @@ func logged(rows ...string) string {
 const failed = `'{"error_information":{"error_class":"RateLimitError","error_code":"429","error_message":"secret message"}}'`
 
 func TestDatabase(t *testing.T) {
+	t.Parallel()
 	m := monitor(t, litellmtest.Current, "")
 	m.exec(t, seed...)
 	text := m.text(t)
@@ -140,6 +141,7 @@ func TestDatabase(t *testing.T) {
 
 // TestOldSchema reads a database of 2024 and says what it cannot know.
 func TestOldSchema(t *testing.T) {
+	t.Parallel()
 	m := monitor(t, litellmtest.Old, "")
 	m.text(t)
 	m.exec(t, `INSERT INTO "LiteLLM_VerificationToken" (token, key_alias, max_budget, spend) VALUES ('x', 'k', 2, 1)`,

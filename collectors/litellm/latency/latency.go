@@ -2,10 +2,12 @@
 //
 // The log has one row for each request, written when the request has ended and then some: rows
 // appear late and out of the order of their starts, and old ones are deleted. There is no column
-// that only grows. So each pass reads all rows that began since a horizon, in order, and counts
-// those that it has not seen. The horizon follows the clock by the overlap: the longest time
-// from the start of a request to its row. Horizon, the set of seen requests and the counts are
-// one state; what was counted before the state was saved is counted, and nothing else.
+// that only grows. So a pass reads the ids of all rows that began since a horizon, in order, from
+// the index, and counts those that it has not seen. The horizon follows the clock by the overlap:
+// the longest time from the start of a request to its row. Horizon, the set of seen requests and
+// the counts are one state; what was counted before the state was saved is counted, and nothing
+// else. Most rows are young: most passes look at the last quarter of an hour only, and a pass each
+// ten minutes, and the first of a process, at all since the horizon.
 //
 // All times are UTC: the columns have no time zone and LiteLLM writes UTC.
 package latency
@@ -34,7 +36,8 @@ type State struct {
 	Classes    *metric.Bounded
 	Codes      *metric.Bounded
 
-	// Of the last pass; not kept.
+	// Not kept.
+	whole   time.Time // of the last pass that began at the horizon
 	newest  time.Time
 	hour    float64
 	changed bool
@@ -55,16 +58,11 @@ func New() *State {
 	}
 }
 
-// request is one row of the log.
-type request struct {
-	id              string
-	start           int64 // microseconds since 1970
-	seconds         *float64
-	firstToken      *float64
-	model, provider string
-	failed, cached  bool
-	class, code     *string
-}
+// Passes that look at young rows only, and how often one looks at all since the horizon.
+const (
+	young      = 15 * time.Minute
+	wholeEvery = 10 * time.Minute
+)
 
 // pageSize bounds what is in memory at a time.
 const pageSize = 10_000
@@ -81,24 +79,54 @@ func (st *State) Refresh(ctx context.Context, conn *pgx.Conn, s schema.Schema, n
 	if st.Horizon.After(s.Now) { // the server's clock was wrong by more than the overlap
 		st.Horizon = s.Now
 	}
+	from, whole := st.Horizon, true
+	if recent := s.Now.Add(-young); from.Before(recent) && st.whole.After(s.Now.Add(-wholeEvery)) && !st.whole.After(s.Now) {
+		from, whole = recent, false
+	}
 	final := s.Now.Add(-overlap) // all that began before is in the log by now
-	cursor := position{start: st.Horizon.UnixMicro()}
+	cursor := position{start: from.UnixMicro()}
 	for {
-		page, err := readPage(ctx, conn, s, cursor)
+		page, err := readPage(ctx, conn, cursor)
 		if err != nil {
 			return err
 		}
-		for _, r := range page {
-			st.count(n, r)
+		if err := st.countNew(ctx, conn, s, n, page); err != nil {
+			return err
 		}
 		if len(page) < pageSize {
-			st.advance(final)
-			return nil
+			break
 		}
-		last := page[len(page)-1]
-		cursor = position{last.start, last.id}
-		st.advance(earlier(final, time.UnixMicro(last.start)))
+		cursor = page[len(page)-1]
+		if whole {
+			st.advance(earlier(final, time.UnixMicro(cursor.start)))
+		}
 	}
+	if whole {
+		st.advance(final)
+		st.whole = s.Now
+	}
+	return nil
+}
+
+// countNew counts those rows of a page that have not been counted.
+func (st *State) countNew(ctx context.Context, conn *pgx.Conn, s schema.Schema, n *names.Names, page []position) error {
+	unseen := page[:0:0]
+	for _, p := range page {
+		if _, counted := st.Seen[digest(p.id)]; !counted {
+			unseen = append(unseen, p)
+		}
+	}
+	if len(unseen) == 0 {
+		return nil
+	}
+	requests, err := readDetails(ctx, conn, s, unseen)
+	if err != nil {
+		return err
+	}
+	for _, r := range requests {
+		st.count(n, r)
+	}
+	return nil
 }
 
 // Changed tells whether there is something new to keep since the last call. A horizon alone is
@@ -125,48 +153,6 @@ func earlier(a, b time.Time) time.Time {
 }
 
 func seconds(micros int64) uint32 { return uint32(max(0, micros/1e6)) }
-
-// position is a place in the order of the log.
-type position struct {
-	start int64
-	id    string
-}
-
-// readPage reads the rows from a position on. The index on ("startTime", request_id) or the one
-// on ("startTime") serves it. The details of an error are only looked at where there is one: they
-// are in a large column, stored out of line.
-func readPage(ctx context.Context, conn *pgx.Conn, s schema.Schema, from position) ([]request, error) {
-	column := func(name, absent string) string { return s.Or(schema.SpendLogs, name, absent) }
-	failed := `coalesce(` + column("status", "NULL") + `, '') = 'failure'`
-	detail := func(key string) string {
-		if !s.Has(schema.SpendLogs, "metadata") {
-			return "NULL::text"
-		}
-		return `CASE WHEN ` + failed + ` THEN left(metadata->'error_information'->>'` + key + `', 200) END`
-	}
-	elapsed := func(end string) string { return `extract(epoch FROM ` + end + ` - "startTime")::float8` }
-	first := column("completionStartTime", "NULL::timestamp")
-	rows, err := conn.Query(ctx, `
-		SELECT request_id, (extract(epoch FROM "startTime") * 1000000)::bigint,
-		       coalesce(`+column("request_duration_ms", "NULL")+`::float8 / 1000, `+elapsed(`"endTime"`)+`),
-		       CASE WHEN `+first+` < "endTime" THEN `+elapsed(first)+` END,
-		       coalesce(nullif(`+column("model_group", "NULL")+`, ''), model, ''),
-		       coalesce(`+column("custom_llm_provider", "NULL")+`, ''),
-		       `+failed+`, lower(coalesce(`+column("cache_hit", "NULL")+`, '')) = 'true',
-		       `+detail("error_class")+`, `+detail("error_code")+`
-		  FROM "`+schema.SpendLogs+`"
-		 WHERE "startTime" >= $1::timestamp AND ("startTime", request_id) > ($1::timestamp, $2)
-		 ORDER BY "startTime", request_id LIMIT $3`,
-		time.UnixMicro(from.start).UTC().Format("2006-01-02 15:04:05.999999"), from.id, pageSize)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (request, error) {
-		var r request
-		err := row.Scan(&r.id, &r.start, &r.seconds, &r.firstToken, &r.model, &r.provider, &r.failed, &r.cached, &r.class, &r.code)
-		return r, err
-	})
-}
 
 // count counts a request unless it was counted before.
 func (st *State) count(n *names.Names, r request) {

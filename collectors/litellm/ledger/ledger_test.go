@@ -123,6 +123,7 @@ const corrections, corrected = "litellm_ledger_corrections_total", "litellm_ledg
 
 // TestDays goes through three days: the last three are read each time, all once a day.
 func TestDays(t *testing.T) {
+	t.Parallel()
 	b := newBook(t, ledger.Options{Limit: 10})
 	b.spend("2026-11-01", "x", "m", 1)
 	b.spend("2026-11-18", "x", "m", 2)
@@ -147,6 +148,7 @@ func TestDays(t *testing.T) {
 // TestCorrection deletes rows: the counter stays, says by how much it is above the table, and
 // goes on with what is added.
 func TestCorrection(t *testing.T) {
+	t.Parallel()
 	b := newBook(t, ledger.Options{Limit: 10})
 	b.spend("2026-11-20", "x", "m", 5)
 	b.spend("2026-11-20", "x", "n", 3)
@@ -163,6 +165,7 @@ func TestCorrection(t *testing.T) {
 
 // TestFirstLabel renames and deletes keys and teams: the spend stays where it was counted.
 func TestFirstLabel(t *testing.T) {
+	t.Parallel()
 	b := newBook(t, ledger.Options{Limit: 10, ByKey: true, ByTeam: true})
 	b.exec(`INSERT INTO "LiteLLM_VerificationToken" (token, key_alias, team_id) VALUES ('hash-of-one', 'one', 't0'), ('hash-of-two', 'two', NULL)`)
 	b.spend("2026-11-20", "hash-of-one", "m", 1)
@@ -190,6 +193,7 @@ func TestFirstLabel(t *testing.T) {
 // TestBounded has more models than labels: the most expensive ones of the first read get them,
 // the sum over all is exact, and nobody moves.
 func TestBounded(t *testing.T) {
+	t.Parallel()
 	b := newBook(t, ledger.Options{Limit: 2})
 	for i, usd := range []float64{1, 50, 2, 70} {
 		b.spend("2026-11-20", "x", fmt.Sprint("m", i), usd)
@@ -205,6 +209,7 @@ func TestBounded(t *testing.T) {
 
 // TestDifference compares a closed day of both tables.
 func TestDifference(t *testing.T) {
+	t.Parallel()
 	b := newBook(t, ledger.Options{Limit: 10})
 	compare := func() string {
 		s, err := schema.Read(t.Context(), b.conn)
@@ -241,6 +246,7 @@ func TestDifference(t *testing.T) {
 
 // TestUnreadable keeps the state of before.
 func TestUnreadable(t *testing.T) {
+	t.Parallel()
 	b := newBook(t, ledger.Options{Limit: 10})
 	b.spend("2026-11-20", "x", "m", 3)
 	b.refresh()
