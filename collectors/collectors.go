@@ -4,6 +4,7 @@ package collectors
 import (
 	"vulcan.lan/vulcan_exporter/collectors/backup"
 	"vulcan.lan/vulcan_exporter/collectors/certificate"
+	"vulcan.lan/vulcan_exporter/collectors/container"
 	"vulcan.lan/vulcan_exporter/collectors/criticalservice"
 	"vulcan.lan/vulcan_exporter/collectors/litellm"
 	"vulcan.lan/vulcan_exporter/collectors/mbsync"
@@ -21,6 +22,7 @@ func All() []*collector.Definition {
 	return []*collector.Definition{
 		backup.Definition(),
 		certificate.Definition(),
+		container.Definition(),
 		criticalservice.Definition(),
 		litellm.Definition(),
 		mbsync.Definition(),

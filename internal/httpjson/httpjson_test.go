@@ -1,0 +1,193 @@
+package httpjson
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"vulcan.lan/vulcan_exporter/internal/config"
+)
+
+func client(t *testing.T, cfg Config) *Client {
+	t.Helper()
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func write(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// The token is sent, follows its file, and is never sent on by a redirect.
+func TestToken(t *testing.T) {
+	leaked := ""
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		leaked = "asked: " + r.Header.Get("Authorization")
+	}))
+	defer other.Close()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/base/redirect" {
+			http.Redirect(w, r, other.URL, http.StatusFound)
+			return
+		}
+		_, _ = fmt.Fprintf(w, "%q", r.Header.Get("Authorization"))
+	}))
+	defer server.Close()
+	token := write(t, "one\n")
+	c := client(t, Config{URL: server.URL + "/base/", TokenFile: config.SecretFile(token)})
+	for _, want := range []string{"one", "two"} {
+		if err := os.WriteFile(token, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		if err := c.Get(t.Context(), "/x", &got); err != nil || got != "Bearer "+want {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	var status StatusError
+	if err := c.Get(t.Context(), "/redirect", new(any)); !errors.As(err, &status) || status.Code != http.StatusFound {
+		t.Errorf("redirect: %v", err)
+	}
+	if leaked != "" {
+		t.Errorf("the redirect was followed: %s", leaked)
+	}
+}
+
+func TestReasons(t *testing.T) {
+	plain := httptest.NewServer(http.HandlerFunc(answer))
+	defer plain.Close()
+	secure := httptest.NewUnstartedServer(http.HandlerFunc(answer))
+	secure.Config.ErrorLog = nil
+	secure.StartTLS()
+	defer secure.Close()
+	ca := write(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})))
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		path string
+		want string
+	}{
+		{"good", Config{URL: plain.URL}, "/good", ""},
+		{"trusted", Config{URL: secure.URL, CAFile: ca}, "/good", ""},
+		{"not trusted", Config{URL: secure.URL}, "/good", ReasonTLS},
+		{"no TLS", Config{URL: strings.Replace(plain.URL, "http:", "https:", 1)}, "/good", ReasonTLS},
+		{"no CA", Config{URL: secure.URL, CAFile: write(t, "x")}, "/good", ReasonCredentials},
+		{"no token", Config{URL: plain.URL, TokenFile: "/nonexistent"}, "/good", ReasonCredentials},
+		{"empty token", Config{URL: plain.URL, TokenFile: config.SecretFile(write(t, "\n"))}, "/good", ReasonCredentials},
+		{"unauthorized", Config{URL: plain.URL}, "/401", ReasonAuth},
+		{"forbidden", Config{URL: plain.URL}, "/403", ReasonAuth},
+		{"failed", Config{URL: plain.URL}, "/500", ReasonStatus},
+		{"garbage", Config{URL: plain.URL}, "/garbage", ReasonFormat},
+		{"two values", Config{URL: plain.URL}, "/two", ReasonFormat},
+		{"cut", Config{URL: plain.URL}, "/cut", ReasonOther},
+		{"endless", Config{URL: plain.URL}, "/endless", ReasonFormat},
+		{"hang", Config{URL: plain.URL}, "/hang", ReasonTimeout},
+		{"no socket", Config{URL: "unix:///nonexistent/socket"}, "/good", ReasonRefused},
+		{"refused", Config{URL: "http://127.0.0.1:1"}, "/good", ReasonRefused},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			limit := time.Minute
+			if c.want == ReasonTimeout {
+				limit = 50 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			err := client(t, c.cfg).Get(ctx, c.path, new(any))
+			if got := reason(err); got != c.want {
+				t.Errorf("%q, want %q: %v", got, c.want, err)
+			}
+		})
+	}
+}
+
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	return Reason(err)
+}
+
+func answer(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/401", "/403", "/500":
+		var code int
+		_, _ = fmt.Sscanf(r.URL.Path, "/%d", &code)
+		http.Error(w, "no", code)
+	case "/garbage":
+		_, _ = io.WriteString(w, "<html>")
+	case "/two":
+		_, _ = io.WriteString(w, "{} {}")
+	case "/cut":
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.WriteString(w, "[1,")
+	case "/endless":
+		_, _ = io.WriteString(w, "[1")
+		for part := strings.Repeat(",1", 1<<15); ; {
+			if _, err := io.WriteString(w, part); err != nil {
+				return
+			}
+		}
+	case "/hang":
+		<-r.Context().Done()
+	default:
+		_, _ = io.WriteString(w, `{"a": 1}`)
+	}
+}
+
+func TestUnixSocketAndStream(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "1\n2\n3\n")
+	})}
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+	sum := 0
+	err = client(t, Config{URL: "unix://" + socket}).Stream(t.Context(), "/events", func(d *json.Decoder) error {
+		for d.More() {
+			var n int
+			if err := d.Decode(&n); err != nil {
+				return err
+			}
+			sum += n
+		}
+		return nil
+	})
+	if err != nil || sum != 6 {
+		t.Errorf("sum %d, %v", sum, err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for url, good := range map[string]bool{
+		"http://a:1": true, "https://a/b": true, "unix:///run/x": true,
+		"": false, "a:1": false, "ftp://a": false, "unix://run/x": false, "http://u:p@a": false, "http://a?x=1": false,
+	} {
+		if err := (Config{URL: url}).Check(); (err == nil) != good {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}
