@@ -1,0 +1,147 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"vulcan.lan/vulcan_exporter/collectors/restic/restictest"
+	"vulcan.lan/vulcan_exporter/internal/testenv"
+)
+
+// Real repositories, each with a fault of its own: one that is removed, one
+// whose snapshot ages out, one whose bits flip, one that hangs, one with a lock
+// left behind. Each gives its own alert, and the sound one beside them none.
+func TestRestic(t *testing.T) {
+	repos := map[string]*restictest.Repository{}
+	var sources strings.Builder
+	add := func(name, binary, format, more string) *restictest.Repository {
+		r := restictest.New(t, binary, format)
+		r.Backup("vulcan", time.Now(), []byte(strings.Repeat(name+" has something to lose.\n", 10_000)))
+		repos[name] = r
+		fmt.Fprintf(&sources, "    - {name: %s, location: %s, password_file: %s, binary: %s, cache_dir: %s, locks_interval: 1s%s}\n",
+			name, r.Dir, r.PasswordFile, binary, filepath.Join(t.TempDir(), "cache"), more)
+		return r
+	}
+	debian, trixie := restictest.Debian(t), restictest.Trixie(t)
+	add("Sound", debian, "v1", ", check: {interval: 2s, parts: 1}, restore_drill: {interval: 2s}")
+	removed := add("Removed", trixie, "v2", "")
+	aged := add("Aged", debian, "v2", ", max_age: 20s")
+	damaged := add("Damaged", trixie, "v2", ", check: {interval: 2s, parts: 1}")
+	hanging := add("Hanging", debian, "v1", ", timeout: 2s")
+	locked := add("Locked", trixie, "v2", "")
+	config := "restic:\n  interval: 4s\n  timeout: 1m\n  sources:\n" + sources.String()
+	tmp := t.TempDir()
+	h := New(t, Options{
+		Env:   []string{"TMPDIR=" + tmp},
+		Rules: []string{"storage_alerts", "exporter"},
+		// 10 m take a second, and an hour 6 s. No source is slower than that but
+		// the one that hangs.
+		Scale:  600,
+		Config: config,
+	})
+	repository := func(name string) map[string]string { return map[string]string{"repository": name} }
+	recent := func() { aged.Backup("vulcan", time.Now(), []byte("again")) }
+
+	// What ages out by itself: a new snapshot resolves it.
+	old := Alert{"ResticNoRecentSnapshot", repository("Aged")}
+	h.WaitFiring(old.Name, old.Labels)
+	h.ExactlyFiring(old)
+	h.Reload(strings.Replace(config, "max_age: 20s", "max_age: 1h", 1))
+	recent()
+	h.WaitResolved(old.Name, old.Labels)
+
+	fired := []Alert{old}
+	fault := func(a Alert, fail, mend func()) {
+		t.Helper()
+		fail()
+		h.WaitFiring(a.Name, a.Labels)
+		h.ExactlyFiring(a)
+		mend()
+		h.WaitResolved(a.Name, a.Labels)
+		h.ExactlyFiring()
+		fired = append(fired, a)
+	}
+	rename := func(from, to string) func() {
+		return func() {
+			if err := os.Rename(from, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fault(Alert{"ResticCheckFailed", repository("Removed")},
+		rename(removed.Dir, removed.Dir+".gone"), rename(removed.Dir+".gone", removed.Dir))
+	var mend func()
+	fault(Alert{"ResticIntegrityCheckFailed", repository("Damaged")},
+		func() { mend = damaged.Damage() }, func() { mend() })
+	fault(Alert{"ResticStaleLock", repository("Locked")},
+		func() { mend = locked.StaleLock() }, func() { mend() })
+
+	// A key that cannot be read to its end hangs restic; the others go on.
+	keys, err := filepath.Glob(filepath.Join(hanging.Dir, "keys", "*"))
+	if err != nil || len(keys) != 1 {
+		t.Fatal(keys, err)
+	}
+	hang := func() {
+		rename(keys[0], keys[0]+".gone")()
+		if err := syscall.Mkfifo(keys[0], 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const others = `min(restic_last_listing_timestamp_seconds{repository!="Hanging"})`
+	fault(Alert{"ResticCheckFailed", repository("Hanging")}, func() {
+		before := h.Query(others)[0].Value
+		hang()
+		testenv.Eventually(t, Limit, func() error {
+			if now := h.Query(others); len(now) != 1 || now[0].Value < before+8 {
+				return fmt.Errorf("the other repositories are not listed any more: %v", now)
+			}
+			return nil
+		})
+	}, rename(keys[0]+".gone", keys[0]))
+	proven := h.Query(`restic_integrity_check_success{repository="Sound"} + restic_restore_drill_success{repository="Sound"}`)
+	if len(proven) != 1 || proven[0].Value != 2 {
+		t.Errorf("the sound repository is not proven sound: %v", proven)
+	}
+	h.ExactlyFired(fired...)
+
+	// Killed amid a call: restic dies with the exporter, and nothing is left.
+	hang()
+	testenv.Eventually(t, Limit, func() error { return running(hanging.Binary, true) })
+	if err := h.Exporter.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = h.Exporter.Wait(t, Limit)
+	for _, binary := range []string{debian, trixie} {
+		testenv.Eventually(t, Limit, func() error { return running(binary, false) })
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+		t.Errorf("left in TMPDIR: %v, %v", left, err)
+	}
+	for name, r := range repos {
+		if locks := r.Locks(); len(locks) > 0 {
+			t.Errorf("%s: locks %v", name, locks)
+		}
+	}
+}
+
+// running tells by an error where the exporter does not have a call of restic
+// running, or still has one.
+func running(binary string, want bool) error {
+	found := false
+	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range paths {
+		args, _ := os.ReadFile(path)
+		if strings.HasPrefix(string(args), binary+"\x00--no-lock\x00") {
+			found = true
+		}
+	}
+	if found != want {
+		return fmt.Errorf("restic is running: %v", found)
+	}
+	return nil
+}
