@@ -52,6 +52,23 @@ func (h *Harness) Query(promql string) []Sample {
 	return samples
 }
 
+// WaitChange returns when a query that answered with before has another value in each series.
+func (h *Harness) WaitChange(promql string, before []Sample) {
+	h.t.Helper()
+	testenv.Eventually(h.t, Limit, func() error {
+		now := h.Query(promql)
+		if len(now) == 0 || len(now) != len(before) {
+			return fmt.Errorf("%s: %d series, were %d", promql, len(now), len(before))
+		}
+		for i := range now {
+			if now[i].Value == before[i].Value {
+				return fmt.Errorf("%s is still %v", promql, now[i])
+			}
+		}
+		return nil
+	})
+}
+
 // WaitFiring returns when the alert fires in Prometheus and its message was delivered.
 func (h *Harness) WaitFiring(name string, labels map[string]string) Notification {
 	h.t.Helper()

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"os/exec"
 	"testing"
@@ -29,7 +28,7 @@ type databases struct {
 func newDatabases(t *testing.T) *databases {
 	t.Helper()
 	d := &databases{
-		postgres: testenv.StartPostgres(t, "max_connections=20"),
+		postgres: testenv.StartPostgres(t, "max_connections=40"),
 		redis:    testenv.StartRedis(t, "--maxmemory", "100mb"),
 	}
 	litellmtest.Create(t, d.postgres, litellmtest.Current)
@@ -123,7 +122,7 @@ func TestDatabases(t *testing.T) {
 	<-slept
 	resolved()
 
-	release := d.fill(t, 14)
+	release := d.fill(t, 31)
 	resolved = expect("PostgresHighConnections", main)
 	release()
 	resolved()
@@ -157,7 +156,7 @@ func TestBothExporters(t *testing.T) {
 	postgres, redis := freeAddress(t), freeAddress(t)
 	cmd := exec.Command("prometheus-postgres-exporter", "--web.listen-address="+postgres)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("DATA_SOURCE_NAME=postgresql://watcher:%s@127.0.0.1:%d/%s?sslmode=disable",
-		url.PathEscape(litellmtest.RolePassword), d.postgres.Port, litellmtest.Database))
+		litellmtest.RolePassword, d.postgres.Port, litellmtest.Database))
 	testenv.Start(t, cmd)
 	testenv.Start(t, exec.Command("prometheus-redis-exporter", "-web.listen-address="+redis, "-redis.addr=redis://"+d.redis.Address()))
 	h := New(t, Options{
@@ -169,7 +168,7 @@ func TestBothExporters(t *testing.T) {
 	ours := map[string]string{"job": "vulcan_exporter"}
 	theirs := func(job string) map[string]string { return map[string]string{"job": job} }
 
-	release := d.fill(t, 14)
+	release := d.fill(t, 31)
 	h.WaitFiring("PostgresHighConnections", ours)
 	release()
 	d.redis.Stop()
@@ -190,7 +189,7 @@ func TestBothExporters(t *testing.T) {
 	h.WaitResolved("RedisDown", theirs("redis"))
 	h.WaitResolved("PostgresDown", theirs("postgres"))
 
-	release = d.fill(t, 14)
+	release = d.fill(t, 31)
 	h.WaitFiring("PostgresHighConnections", theirs("postgres"))
 	release()
 	h.WaitResolved("PostgresHighConnections", theirs("postgres"))

@@ -111,37 +111,33 @@ func TestRestic(t *testing.T) {
 
 	// Killed amid a call: restic dies with the exporter, and nothing is left.
 	hang()
-	testenv.Eventually(t, Limit, func() error { return running(hanging.Binary, true) })
+	testenv.Eventually(t, Limit, func() error { return running(hanging, true) })
 	if err := h.Exporter.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	_ = h.Exporter.Wait(t, Limit)
-	for _, binary := range []string{debian, trixie} {
-		testenv.Eventually(t, Limit, func() error { return running(binary, false) })
-	}
-	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
-		t.Errorf("left in TMPDIR: %v, %v", left, err)
-	}
 	for name, r := range repos {
+		testenv.Eventually(t, Limit, func() error { return running(r, false) })
 		if locks := r.Locks(); len(locks) > 0 {
 			t.Errorf("%s: locks %v", name, locks)
 		}
 	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+		t.Errorf("left in TMPDIR: %v, %v", left, err)
+	}
 }
 
-// running tells by an error where the exporter does not have a call of restic
-// running, or still has one.
-func running(binary string, want bool) error {
+// running tells by an error where the exporter does not have a restic running
+// on a repository, or still has one.
+func running(repo *restictest.Repository, want bool) error {
 	found := false
-	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	paths, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range paths {
-		args, _ := os.ReadFile(path)
-		if strings.HasPrefix(string(args), binary+"\x00--no-lock\x00") {
-			found = true
-		}
+		env, _ := os.ReadFile(path)
+		found = found || strings.Contains(string(env), "RESTIC_REPOSITORY="+repo.Dir+"\x00")
 	}
 	if found != want {
-		return fmt.Errorf("restic is running: %v", found)
+		return fmt.Errorf("restic runs on %s: %v", repo.Dir, found)
 	}
 	return nil
 }
