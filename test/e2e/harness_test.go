@@ -20,7 +20,6 @@ func TestMain(m *testing.M) {
 // resolve, and tell when something else fires.
 func TestHarness(t *testing.T) {
 	t.Parallel()
-	t.Parallel()
 	var down atomic.Bool
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		active := 1

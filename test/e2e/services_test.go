@@ -40,7 +40,6 @@ func (s switches) off(name string) {
 // that are well or ill in ways that concern nobody.
 func TestServices(t *testing.T) {
 	t.Parallel()
-	t.Parallel()
 	s := newSwitches(t)
 	host := testenv.Systemd(t, map[string]string{
 		"web.service": "[Service]\nExecStart=/bin/sleep infinity\n",
