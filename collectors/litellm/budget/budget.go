@@ -69,13 +69,13 @@ func Read(ctx context.Context, conn *pgx.Conn, s schema.Schema) ([]Budget, error
 
 // period is the spend of the period: some versions reset a mark instead of the spend.
 func period(s schema.Schema, table string) string {
-	return `e.spend - coalesce(` + of(s, table, "spend_at_last_reset", "NULL") + `, 0)`
+	return `e.spend - coalesce(` + of(s, table, "spend_at_last_reset") + `, 0)`
 }
 
-// of is a column of the table that the query calls e, or what stands for it in older schemas.
-func of(s schema.Schema, table, column, absent string) string {
+// of is a column of the table that the query calls e, or NULL where the schema is too old to have it.
+func of(s schema.Schema, table, column string) string {
 	if !s.Has(table, column) {
-		return absent
+		return "NULL"
 	}
 	return "e." + pgx.Identifier{column}.Sanitize()
 }
@@ -93,7 +93,7 @@ func keys(s schema.Schema) (string, error) {
 	return `
 		SELECT coalesce(nullif(e.key_alias, ''), e.key_name, 'unnamed'), ` + period(s, table) + `, ` + limit + `,
 		       coalesce(` + duration + `, ''), ` + reset + `, e.expires,
-		       coalesce(` + of(s, table, "blocked", "NULL") + `, false)
+		       coalesce(` + of(s, table, "blocked") + `, false)
 		  FROM "` + table + `" e` + join + `
 		 WHERE ` + limit + ` < 'Infinity' AND e.spend < 'Infinity' AND coalesce(e.team_id, '') <> 'litellm-dashboard'
 		   AND (e.expires IS NULL OR e.expires > (now() AT TIME ZONE 'utc') - interval '1 day')`, nil
@@ -104,7 +104,7 @@ func teams(s schema.Schema) (string, error) {
 	if err := s.Require(table, "team_id", "team_alias", "spend", "max_budget", "budget_duration", "budget_reset_at"); err != nil {
 		return "", err
 	}
-	return simple(s, table, `coalesce(nullif(e.team_alias, ''), e.team_id)`, of(s, table, "blocked", "NULL")), nil
+	return simple(s, table, `coalesce(nullif(e.team_alias, ''), e.team_id)`, of(s, table, "blocked")), nil
 }
 
 func users(s schema.Schema) (string, error) {
@@ -112,7 +112,7 @@ func users(s schema.Schema) (string, error) {
 	if err := s.Require(table, "user_id", "spend", "max_budget", "budget_duration", "budget_reset_at"); err != nil {
 		return "", err
 	}
-	return simple(s, table, `coalesce(nullif(`+of(s, table, "user_alias", "NULL")+`, ''), e.user_id)`, "NULL"), nil
+	return simple(s, table, `coalesce(nullif(`+of(s, table, "user_alias")+`, ''), e.user_id)`), nil
 }
 
 // simple is the query for an entity whose budget is its own. A limit that is infinite, or no
