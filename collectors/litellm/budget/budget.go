@@ -112,7 +112,7 @@ func users(s schema.Schema) (string, error) {
 	if err := s.Require(table, "user_id", "spend", "max_budget", "budget_duration", "budget_reset_at"); err != nil {
 		return "", err
 	}
-	return simple(s, table, `coalesce(nullif(`+of(s, table, "user_alias")+`, ''), e.user_id)`), nil
+	return simple(s, table, `coalesce(nullif(`+of(s, table, "user_alias")+`, ''), e.user_id)`, "NULL"), nil
 }
 
 // simple is the query for an entity whose budget is its own. A limit that is infinite, or no

@@ -23,7 +23,7 @@ var (
 // Role is the name of the exporter's role, RolePassword its password.
 const (
 	Role         = "vulcan_exporter"
-	RolePassword = "exporter password"
+	RolePassword = "exporter-password"
 	Database     = "litellm"
 )
 
