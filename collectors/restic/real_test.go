@@ -243,37 +243,6 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// One that hangs holds up no other, even where no more than one may run.
-func TestHangDelaysNobody(t *testing.T) {
-	limits := &limits{calls: make(chan struct{}, 1), heavy: make(chan struct{}, 1)}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	release, err := take(ctx, limits.calls, 50*time.Millisecond)
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := take(ctx, limits.calls, time.Hour) // waits for the slot time, not for release
-	if err != nil {
-		t.Fatal(err)
-	}
-	release() // gives nothing back twice
-	if len(limits.calls) != 1 {
-		t.Errorf("%d places taken, want 1", len(limits.calls))
-	}
-	second()
-	if len(limits.calls) != 0 {
-		t.Errorf("%d places taken, want none", len(limits.calls))
-	}
-	short, stop := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer stop()
-	if _, err := take(ctx, limits.calls, time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := take(short, limits.calls, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("no place: %v", err)
-	}
-}
-
 // A remote repository over HTTP: it answers, hangs, refuses.
 func TestRclone(t *testing.T) {
 	testenv.Need(t, "rclone")

@@ -167,6 +167,9 @@ func decodeAll[C any](d *Definition, spec Spec[C], n *yaml.Node) ([]Source, conf
 		named[id.Name] = true
 	}
 	errs = append(errs, discover(d, spec, base, n, found)...)
+	if len(found) == 0 && len(errs) == 0 {
+		errs.Add(n, d.Name, "nothing to watch; expected sources, or what finds some")
+	}
 	return sorted(found), errs
 }
 
