@@ -8,7 +8,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -148,6 +151,31 @@ func TestDatabases(t *testing.T) {
 	h.ExactlyFired(fired...)
 }
 
+// slowTarget is what a target said last: postgres_exporter takes a second to find that its server
+// is away, as long as the harness gives a scrape.
+func slowTarget(t *testing.T, address string) string {
+	t.Helper()
+	var last atomic.Pointer[[]byte]
+	last.Store(&[]byte{})
+	go func() {
+		for t.Context().Err() == nil {
+			response, err := http.Get("http://" + address + "/metrics")
+			if err != nil {
+				time.Sleep(100 * time.Millisecond) // it is still starting
+				continue
+			}
+			if body, err := io.ReadAll(response.Body); err == nil {
+				last.Store(&body)
+			}
+			_ = response.Body.Close()
+			time.Sleep(100 * time.Millisecond)
+		}
+	}()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(*last.Load()) }))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
 // TestBothExporters scrapes the same servers by postgres_exporter and redis_exporter too: each
 // fault is told once, by vulcan_exporter, and by them where it is not configured.
 func TestBothExporters(t *testing.T) {
@@ -162,7 +190,7 @@ func TestBothExporters(t *testing.T) {
 	h := New(t, Options{
 		Config:  d.config,
 		Rules:   []string{"database_alerts", "redis_alerts"},
-		Targets: map[string]string{"postgres": postgres, "redis": redis},
+		Targets: map[string]string{"postgres": slowTarget(t, postgres), "redis": redis},
 	})
 	h.waitValue(`count(pg_up == 1) + count(redis_up == 1)`, 4)
 	ours := map[string]string{"job": "vulcan_exporter"}
