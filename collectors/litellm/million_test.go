@@ -28,7 +28,7 @@ import (
 	"vulcan.lan/vulcan_exporter/internal/testenv"
 )
 
-var requests = flag.Int("requests", 60_000, "requests that TestLedger writes; a million takes some minutes")
+var requests = flag.Int("requests", 40_000, "requests that TestLedger writes; a million takes some minutes")
 
 // childFolder, where set, makes this test binary an exporter of one source: see child.
 const childFolder = "VULCAN_LITELLM_CHILD"

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -83,4 +84,24 @@ func FuzzInfo(f *testing.F) {
 			t.Errorf("%q: %v", text, err)
 		}
 	})
+}
+
+// TestRecorded compares all that is shown of a recorded answer of Redis 7.0.15 with a file.
+func TestRecorded(t *testing.T) {
+	file, err := os.Open("testdata/primary/info.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	in, err := parseInfo(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := collectortest.Load(t, Definition(), "sources: [{name: main, address: /x}]")[0].Batch()
+	s := &server{now: func() time.Time { return collectortest.Now }}
+	s.emit(in, out)
+	if err := out.Err(); err != nil {
+		t.Fatal(err)
+	}
+	collectortest.Want(t, collectortest.Text(t, out), "testdata/primary/want.prom")
 }
