@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"vulcan.lan/vulcan_exporter/internal/testenv"
 )
 
 type counts struct{ N int }
@@ -122,10 +124,7 @@ func TestNotWritable(t *testing.T) {
 
 // A full disk leaves the state of before.
 func TestDiskFull(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Log("needs root to mount a small tmpfs")
-		return
-	}
+	testenv.NeedRoot(t) // to mount a small tmpfs
 	root := t.TempDir()
 	if out, err := exec.Command("mount", "-n", "-t", "tmpfs", "-o", "size=64k", "tmpfs", root).CombinedOutput(); err != nil {
 		t.Fatalf("mount: %v: %s", err, out)
