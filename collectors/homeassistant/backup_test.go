@@ -21,7 +21,7 @@ const manifest = `{"slug":"a1b2c3d4","version":2,"name":"Automatic","date":%q,"t
 	"homeassistant":{"version":"2026.10.1","exclude_database":%t,"size":1.0},"addons":[],"folders":[],"extra":{"instance_id":"x"}}`
 
 // pack makes a backup with the system's tar, as ./backup.json and ./homeassistant.tar.gz.
-func pack(t *testing.T, dir, name, manifest string, inner []byte) string {
+func pack(t testing.TB, dir, name, manifest string, inner []byte) string {
 	t.Helper()
 	testenv.Need(t, "tar")
 	work := t.TempDir()
@@ -70,7 +70,7 @@ func collect(t *testing.T, yaml string) (*metric.Batch, string) {
 	return out, collectortest.Text(t, out)
 }
 
-func has(t *testing.T, text string, lines ...string) {
+func has(t testing.TB, text string, lines ...string) {
 	t.Helper()
 	for _, l := range lines {
 		if strings.Contains(l, "{") {

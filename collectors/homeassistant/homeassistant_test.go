@@ -9,7 +9,10 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +93,18 @@ func TestPostgres(t *testing.T) {
 	p.Exec(t, "postgres", "DROP TABLE schema_changes")
 	_, text = collect(t, yaml)
 	has(t, text, `home_assistant_readable{part="recorder"} 0`)
+	// A read that does not end is a slow one: it is shown with the time that it was given.
+	p.Exec(t, "postgres", `ALTER TABLE states_meta RENAME TO fast`,
+		`CREATE VIEW states_meta AS SELECT fast.* FROM fast, LATERAL (SELECT pg_sleep(600 + metadata_id)) AS slow`)
+	_, text = collect(t, "timeout: 9s\n"+yaml)
+	has(t, text, `home_assistant_readable{part="recorder"} 0`)
+	line := regexp.MustCompile(`(?m)^home_assistant_recorder_read_seconds\{.*\} (.*)$`).FindStringSubmatch(text)
+	if line == nil {
+		t.Fatalf("no time of the read:\n%s", text)
+	}
+	if seconds, err := strconv.ParseFloat(line[1], 64); err != nil || seconds < 1 || seconds > 9 {
+		t.Errorf("the read took %s (%v)", line[1], err)
+	}
 	p.Stop()
 	_, text = collect(t, yaml)
 	has(t, text, `home_assistant_readable{part="recorder"} 0`)
@@ -196,20 +211,44 @@ func FuzzSchedule(f *testing.F) {
 	})
 }
 
-// BenchmarkBackups is a run over 1,000 known backups.
+// BenchmarkBackups is a run over 1,000 known backups, against a script that asks tar for the
+// date in each, and against one that only looks at sizes and times, as find does.
 func BenchmarkBackups(b *testing.B) {
 	dir := b.TempDir()
 	for i := range 1000 {
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.tar", i)), make([]byte, 10240), 0o600); err != nil {
-			b.Fatal(err)
-		}
+		at := time.Date(2026, 1, 1, 0, 0, i, 0, time.UTC).Format(time.RFC3339)
+		pack(b, dir, fmt.Sprintf("%d.tar", i), `{"slug":"a","date":"`+at+`"}`, make([]byte, 8192))
 	}
 	h := &home{cfg: Config{Backups: []string{dir}}, logger: collectortest.Logger(b), known: map[string]file{}}
-	for b.Loop() {
-		if err := h.readBackups(context.Background(), metric.NewBatch(declared, "source", "s", 0)); err != nil {
+	run := func() {
+		out := metric.NewBatch(declared, "source", "default", 0)
+		if err := h.readBackups(context.Background(), out); err != nil {
 			b.Fatal(err)
 		}
+		has(b, collectortest.Text(b, out), "home_assistant_backups 1000")
 	}
+	begun := time.Now()
+	run()
+	first := time.Since(begun)
+	script := func(text string) time.Duration {
+		begun := time.Now()
+		cmd := exec.Command("sh", "-c", text)
+		cmd.Dir = dir
+		out, err := cmd.Output()
+		if err != nil || strings.TrimSpace(string(out)) != "1000" {
+			b.Fatalf("%s: %s, %v", text, out, err)
+		}
+		return time.Since(begun)
+	}
+	dates := script(`for f in *.tar; do tar -xOf "$f" ./backup.json | sed 's/.*"date":"//;s/".*/x/'; echo; done | grep -c x`)
+	sizes := script(`find . -name '*.tar' -printf '%s %T@\n' | sort -u | wc -l`)
+	for b.Loop() {
+		run()
+	}
+	each := float64(b.Elapsed()) / float64(b.N)
+	b.ReportMetric(float64(dates)/float64(first), "tar-loop/first-run")
+	b.ReportMetric(float64(dates)/each, "tar-loop/run")
+	b.ReportMetric(float64(sizes)/each, "find/run")
 }
 
 func TestLint(t *testing.T) { collectortest.Lint(t, Definition()) }

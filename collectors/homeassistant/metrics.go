@@ -57,7 +57,7 @@ var (
 		"Longest time between two automatic backups by their schedule, in seconds; absent where none is scheduled.")
 
 	recorderSeconds = metric.NewGauge("home_assistant_recorder_read_seconds",
-		"Seconds that reading the 1,000 newest states took.")
+		"Seconds that reading the 1,000 newest states took, or after which it was given up.")
 	newestState = metric.NewGauge("home_assistant_recorder_newest_state_timestamp_seconds",
 		"Unix time of the newest state that the recorder has written.")
 	oldestState = metric.NewGauge("home_assistant_recorder_oldest_state_timestamp_seconds",

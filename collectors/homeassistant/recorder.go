@@ -12,6 +12,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"vulcan.lan/vulcan_exporter/internal/metric"
+	"vulcan.lan/vulcan_exporter/internal/pgsession"
 )
 
 // The recorder's tables (homeassistant/components/recorder/db_schema.py), the same in both
@@ -89,13 +90,18 @@ func sizeOf(path string) (float64, error) {
 	return size + float64(wal.Size()), nil
 }
 
-// readTables emits all or nothing: the first error ends it, before anything is emitted.
+// readTables emits all or nothing: the first error ends it, before anything is emitted. Only a
+// timed read that was given up is shown with its error: it took at least that long.
 func readTables(ctx context.Context, number ask, out *metric.Batch) error {
 	begun := time.Now()
-	if _, err := number(ctx, queryTimed); err != nil {
+	_, err := number(ctx, queryTimed)
+	took := time.Since(begun)
+	if err != nil {
+		if ctx.Err() != nil || pgsession.Reason(err) == pgsession.ReasonTimeout {
+			out.Gauge(recorderSeconds, took.Seconds())
+		}
 		return err
 	}
-	took := time.Since(begun)
 	var answers []*float64
 	for _, q := range []string{queryNewest, queryOldest, queryHighID, querySchema} {
 		n, err := number(ctx, q)

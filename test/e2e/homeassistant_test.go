@@ -41,10 +41,22 @@ func TestHomeAssistant(t *testing.T) {
 	t.Cleanup(api.Close)
 	good := filepath.Join(dir, "good.tar")
 	packBackup(t, good, time.Now().Add(24*time.Hour))
+	config := t.TempDir()
+	if err := os.Mkdir(filepath.Join(config, ".storage"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	backedUp := func(completed time.Duration) {
+		text := fmt.Sprintf(`{"data":{"config":{"last_attempted_automatic_backup":%q,"last_completed_automatic_backup":%q,"schedule":{"recurrence":"never"}}}}`,
+			time.Now().Format(time.RFC3339), time.Now().Add(completed).Format(time.RFC3339))
+		if err := os.WriteFile(filepath.Join(config, ".storage", "backup"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	backedUp(time.Minute)
 	h := New(t, Options{
 		Rules: []string{"home_assistant_alerts", "exporter"},
-		Config: fmt.Sprintf("\nhomeassistant:\n  interval: 1s\n  timeout: 15s\n  backups: [%s]\n  recorder_dsn: %q\n  url: %s\n  token_file: %s\n",
-			dir, recorder.DSN("postgres"), api.URL, writeSecret(t, "token", "t0ken")),
+		Config: fmt.Sprintf("\nhomeassistant:\n  interval: 1s\n  timeout: 15s\n  backups: [%s]\n  config_dir: %s\n  recorder_dsn: %q\n  url: %s\n  token_file: %s\n",
+			dir, config, recorder.DSN("postgres"), api.URL, writeSecret(t, "token", "t0ken")),
 		Scale: 600, // 3 hours are 18 s
 	})
 	h.ExactlyFiring()
@@ -76,15 +88,19 @@ func TestHomeAssistant(t *testing.T) {
 		func() {
 			recorder.Exec(t, "postgres", `UPDATE states SET last_updated_ts = extract(epoch FROM now()) + 86400`)
 		})
-	// The table gives way to a view that takes its time: a database on a slow disk.
-	fault("HomeAssistantDatabaseSlow", nil,
-		func() {
-			recorder.Exec(t, "postgres", `ALTER TABLE states_meta RENAME TO fast`,
-				`CREATE VIEW states_meta AS SELECT fast.* FROM fast, LATERAL (SELECT pg_sleep(0.9 + metadata_id * 0.3)) AS slow`)
-		},
-		func() {
-			recorder.Exec(t, "postgres", `DROP VIEW states_meta`, `ALTER TABLE fast RENAME TO states_meta`)
-		})
+	fault("HomeAssistantBackupFailed", nil, func() { backedUp(-time.Hour) }, func() { backedUp(time.Minute) })
+	// The table gives way to a view that takes its time: a database on a slow disk, and one so
+	// slow that the read is given up.
+	for _, pause := range []string{"0.9", "600"} {
+		fault("HomeAssistantDatabaseSlow", nil,
+			func() {
+				recorder.Exec(t, "postgres", `ALTER TABLE states_meta RENAME TO fast`,
+					`CREATE VIEW states_meta AS SELECT fast.* FROM fast, LATERAL (SELECT pg_sleep(`+pause+` + metadata_id * 0.3)) AS slow`)
+			},
+			func() {
+				recorder.Exec(t, "postgres", `DROP VIEW states_meta`, `ALTER TABLE fast RENAME TO states_meta`)
+			})
+	}
 	h.ExactlyFiring()
 	h.ExactlyFired(fired...)
 }
