@@ -84,6 +84,7 @@ func (h *Harness) WaitFiring(name string, labels map[string]string) Notification
 		}
 		return nil
 	})
+	h.fired = addOnce(h.fired, name)
 	return delivered
 }
 
@@ -100,6 +101,7 @@ func (h *Harness) WaitResolved(name string, labels map[string]string) {
 		}
 		return nil
 	})
+	h.resolved = addOnce(h.resolved, name)
 }
 
 // WaitPending returns when the alert waits for its `for` to pass, or has done so since New.
@@ -133,6 +135,9 @@ func (h *Harness) ExactlyFired(want ...Alert) {
 		if !slices.ContainsFunc(want, func(a Alert) bool { return a.matches(notification.Labels) }) {
 			h.t.Fatalf("delivered, not expected: %v", notification.Labels)
 		}
+	}
+	for _, alert := range want {
+		h.fired = addOnce(h.fired, alert.Name)
 	}
 }
 

@@ -99,7 +99,11 @@ func (h *Harness) waitValue(promql string, want float64) {
 // TestDatabases causes one fault after the other: each fires its alert and no other.
 func TestDatabases(t *testing.T) {
 	d := newDatabases(t)
-	h := New(t, Options{Config: d.config, Rules: []string{"database_alerts", "redis_alerts", "litellm_alerts", "exporter"}})
+	h := New(t, Options{
+		Config: d.config,
+		Rules:  []string{"database_alerts", "redis_alerts", "litellm_alerts", "exporter"},
+		Fakes:  map[string]string{"LiteLLM": "LiteLLM's API and tables"},
+	})
 	h.waitValue(`count(pg_up == 1) + count(redis_up == 1) + count(litellm_database_up == 1)`, 3)
 	h.ExactlyFiring()
 	var fired []Alert

@@ -39,6 +39,9 @@ type Options struct {
 	Targets map[string]string
 	// Scale divides the durations in the rules; 0 means 60, a minute takes a second.
 	Scale float64
+	// Fakes names the software that the test plays itself, for docs/proof.md, by the beginning of
+	// the names of the alerts that depend on it: {"OPNsense": "OPNsense API"}.
+	Fakes map[string]string
 }
 
 // Harness is one running chain of exporter, Prometheus and Alertmanager.
@@ -52,6 +55,8 @@ type Harness struct {
 	dir     string
 	options Options
 	inbox   *inbox
+	// fired and resolved are the alerts that were delivered as such, for the record.
+	fired, resolved []string
 }
 
 // New starts the chain and returns when the exporter is ready and Prometheus has scraped every
@@ -62,6 +67,7 @@ func New(t testing.TB, options Options) *Harness {
 		options.Scale = 60
 	}
 	h := &Harness{t: t, dir: t.TempDir(), options: options, inbox: newInbox(t)}
+	t.Cleanup(h.recordProof)
 	jobs := map[string]string{}
 	for job, address := range options.Targets {
 		jobs[job] = address

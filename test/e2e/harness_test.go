@@ -33,6 +33,7 @@ func TestHarness(t *testing.T) {
 
 	h := New(t, Options{
 		Rules:   []string{"service_alerts"},
+		Fakes:   map[string]string{"": "the exporter"},
 		Targets: map[string]string{"vulcan_exporter": strings.TrimPrefix(target.URL, "http://")},
 	})
 	h.ExactlyFiring()

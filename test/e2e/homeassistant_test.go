@@ -58,6 +58,7 @@ func TestHomeAssistant(t *testing.T) {
 		Config: fmt.Sprintf("\nhomeassistant:\n  interval: 1s\n  timeout: 15s\n  backups: [%s]\n  config_dir: %s\n  recorder_dsn: %q\n  url: %s\n  token_file: %s\n",
 			dir, config, recorder.DSN("postgres"), api.URL, writeSecret(t, "token", "t0ken")),
 		Scale: 600, // 3 hours are 18 s
+		Fakes: map[string]string{"HomeAssistant": "Home Assistant's API, backups and tables"},
 	})
 	h.ExactlyFiring()
 	var fired []Alert

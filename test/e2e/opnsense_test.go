@@ -28,6 +28,7 @@ func TestOPNsense(t *testing.T) {
 		return fmt.Sprintf("    - {name: %s, url: %q, ca_file: %q, key_file: %q, secret_file: %q, listen: %q}\n", name, fw.URL, fw.CAFile, key, secret, listen)
 	}
 	h := New(t, Options{
+		Fakes:  map[string]string{"OPNsense": "OPNsense API"},
 		Rules:  []string{"opnsense_alerts"},
 		Config: "opnsense:\n  interval: 1s\n  sources:\n" + source("home", failing, proxy) + source("office", healthy, ""),
 	})

@@ -25,6 +25,7 @@ func TestZFS(t *testing.T) {
 		Env:    []string{"PATH=" + host.Bin + ":" + os.Getenv("PATH")},
 		Rules:  []string{"storage_alerts", "exporter"},
 		Config: expected,
+		Fakes:  map[string]string{"ZFS": "zpool and zfs (recorded output)"},
 	})
 	h.ExactlyFiring()
 	pool := func(name string) map[string]string { return map[string]string{"pool": name} }
