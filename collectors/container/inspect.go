@@ -46,6 +46,8 @@ type inspected struct {
 	RestartCount *float64
 	State        struct {
 		Running, Paused       bool
+		Pid                   int
+		CgroupPath            string
 		ExitCode              *float64
 		StartedAt, FinishedAt time.Time // year 1 where it never happened
 		Health                struct{ Status string }
@@ -77,6 +79,9 @@ func (e *engine) details(ctx context.Context, list []listed, out *metric.Batch) 
 				bad++
 			default:
 				in.emit(c.name(), out)
+				if in.State.Running {
+					e.usage(c.ID, in, out, c.name())
+				}
 			}
 			return nil
 		})

@@ -38,6 +38,10 @@ var (
 		"Unix time at which the container last ended.", name)
 	restarts = metric.NewCounter("container_restarts_total",
 		"Restarts by the engine's own restart policy, since the container was created.", name)
+	cpu = metric.NewCounter("container_cpu_seconds_total",
+		"Seconds of CPU time that the running container has used, from its control group of version 2; absent where it has none here.", name)
+	memoryBytes = metric.NewGauge("container_memory_current_bytes",
+		"Bytes of memory that are charged to the running container, page cache included, from its control group of version 2; absent where it has none here.", name)
 	unreadable = metric.NewGauge("container_unreadable",
 		"Listed containers whose details the engine did not give.")
 
@@ -50,5 +54,5 @@ var (
 
 var declared = []metric.Metric{
 	socketUp, socketError, configured, lifeState, info, health, exitCode, started, finished, restarts,
-	unreadable, exits, eventsReadable,
+	cpu, memoryBytes, unreadable, exits, eventsReadable,
 }

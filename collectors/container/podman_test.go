@@ -133,7 +133,7 @@ func TestPodman(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	collectortest.Covered(t, Definition(), out)
+	collectortest.Covered(t, Definition(), out, inspectedAs(t, groups(t), `"Pid":7`))
 	p.Remove(t, "ok")
 	if text := run(); strings.Contains(text, `container_state{source="s",name="ok"`) {
 		t.Errorf("a removed container is shown:\n%s", text)
