@@ -33,6 +33,9 @@ type Config struct {
 	Quadlets []string `yaml:"quadlets" doc:"folders whose *.container files name further containers that should run, such as /etc/containers/systemd"`
 }
 
+// patience is the share of the time that is kept for telling that the engine did not answer.
+const patience = 1. / 3
+
 const systemSocket = "/run/podman/podman.sock"
 
 // Validate implements config.Validator.
@@ -73,17 +76,17 @@ func Definition() *collector.Definition {
 type engine struct {
 	cfg    Config
 	logger *slog.Logger
+	log    collector.Transitions
 	now    func() time.Time
 	store  state.Store
 	root   string // of the file system; / but in tests
 
 	client *httpjson.Client // nil until the user is known
 	memory *memory          // nil until read from the state
-	reason string           // of the last run's failure
 }
 
 func open(cfg Config, env collector.Env) (collector.Collector, error) {
-	return &engine{cfg: cfg, logger: env.Logger, now: env.Now, store: env.State, root: "/"}, nil
+	return &engine{cfg: cfg, logger: env.Logger, log: collector.Transitions{Logger: env.Logger}, now: env.Now, store: env.State, root: "/"}, nil
 }
 
 // Close ends the connections.
@@ -111,7 +114,7 @@ func (e *engine) Collect(ctx context.Context, out *metric.Batch) error {
 	if err != nil {
 		reason = httpjson.Reason(err)
 	}
-	e.note(reason, err)
+	e.log.Note("engine", err, reason)
 	out.Bool(socketUp, err == nil)
 	for _, r := range httpjson.Reasons() {
 		out.Bool(socketError, r == reason, r)
@@ -143,7 +146,7 @@ func (e *engine) list(ctx context.Context) ([]listed, error) {
 			return nil, err
 		}
 	}
-	inner, cancel := margin(ctx)
+	inner, cancel := collector.Margin(ctx, patience)
 	defer cancel()
 	var all []listed
 	if err := e.client.Get(inner, "/v1.40/containers/json?all=true", &all); err != nil {
@@ -165,25 +168,4 @@ func socketOf(cfg Config) (string, error) {
 		return "", err
 	}
 	return filepath.Join("/run/user", account.Uid, "podman", "podman.sock"), nil
-}
-
-// margin leaves time to tell that the engine did not answer.
-func margin(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return context.WithCancel(ctx)
-	}
-	return context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/3))
-}
-
-// note logs what changes, not what goes on.
-func (e *engine) note(reason string, err error) {
-	switch reason {
-	case e.reason:
-	case "":
-		e.logger.Info("the engine answers again")
-	default:
-		e.logger.Warn("the engine gives no list", "reason", reason, "err", err)
-	}
-	e.reason = reason
 }

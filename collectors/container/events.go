@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"vulcan.lan/vulcan_exporter/internal/collector"
 	"vulcan.lan/vulcan_exporter/internal/metric"
 )
 
@@ -76,7 +77,7 @@ func (e *engine) follow(ctx context.Context, should []string, list []listed) err
 		"stream":  {"false"},
 		"filters": {`{"type":["container"],"event":["die","died"]}`},
 	}
-	inner, cancel := margin(ctx)
+	inner, cancel := collector.Margin(ctx, patience)
 	defer cancel()
 	readErr := e.client.Stream(inner, "/v1.40/events?"+query.Encode(), func(d *json.Decoder) error {
 		return next.count(d, since)

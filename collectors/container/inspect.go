@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"vulcan.lan/vulcan_exporter/internal/collector"
 	"vulcan.lan/vulcan_exporter/internal/httpjson"
 	"vulcan.lan/vulcan_exporter/internal/metric"
 )
@@ -58,7 +59,7 @@ const atOnce = 4
 
 // details emits what only the inspection of each container tells.
 func (e *engine) details(ctx context.Context, list []listed, out *metric.Batch) {
-	inner, cancel := margin(ctx)
+	inner, cancel := collector.Margin(ctx, patience)
 	defer cancel()
 	var (
 		mu    sync.Mutex // of out and bad

@@ -86,11 +86,11 @@ type home struct {
 	api      *httpjson.Client // nil where not configured
 	postgres *pgsession.Session
 	known    map[string]file // backups by path
-	faults   map[string]string
+	log      collector.Transitions
 }
 
 func open(cfg Config, env collector.Env) (collector.Collector, error) {
-	h := &home{cfg: cfg, logger: env.Logger, known: map[string]file{}, faults: map[string]string{}}
+	h := &home{cfg: cfg, logger: env.Logger, known: map[string]file{}, log: collector.Transitions{Logger: env.Logger}}
 	if cfg.RecorderDSN != "" {
 		h.postgres = pgsession.New(pgsession.Config{DSN: cfg.RecorderDSN, PasswordFile: cfg.RecorderPasswordFile}, "vulcan_exporter")
 	}
@@ -140,7 +140,7 @@ func (h *home) Collect(ctx context.Context, out *metric.Batch) error {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return ctx.Err() // we are being stopped: that says nothing about the part
 		}
-		h.note(p.name, err)
+		h.log.Note(p.name, err, "")
 		out.Bool(readable, err == nil, p.name)
 	}
 	if h.api == nil {
@@ -149,22 +149,6 @@ func (h *home) Collect(ctx context.Context, out *metric.Batch) error {
 	inner, cancel := context.WithTimeout(ctx, share*9/10)
 	defer cancel()
 	return h.probe(ctx, inner, out)
-}
-
-// note logs what changes, not what goes on.
-func (h *home) note(part string, err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	switch text {
-	case h.faults[part]:
-	case "":
-		h.logger.Info("can be read again", "part", part)
-	default:
-		h.logger.Warn("cannot be read", "part", part, "err", err)
-	}
-	h.faults[part] = text
 }
 
 // probe asks for the configuration, which a core that is wedged does not give.
@@ -185,7 +169,7 @@ func (h *home) probe(outer, ctx context.Context, out *metric.Batch) error {
 	case answer.Version == "":
 		reason, err = httpjson.ReasonFormat, errors.New("the answer has no version")
 	}
-	h.note("api", err)
+	h.log.Note("api", err, reason)
 	out.Bool(apiUp, reason == "")
 	for _, r := range httpjson.Reasons() {
 		out.Bool(apiError, r == reason, r)

@@ -59,11 +59,11 @@ type litellm struct {
 	gateway  *gateway.Gateway
 	canary   *gateway.Canary
 	state    *state // nil before it is loaded
-	trouble  map[string]string
+	log      collector.Transitions
 }
 
 func open(cfg Config, env collector.Env) (collector.Collector, error) {
-	l := &litellm{cfg: cfg, env: env, trouble: map[string]string{}}
+	l := &litellm{cfg: cfg, env: env, log: collector.Transitions{Logger: env.Logger}}
 	if cfg.Postgres.DSN != "" {
 		l.database = pgsession.New(pgsession.Config(cfg.Postgres), "vulcan_exporter")
 	}
@@ -188,7 +188,7 @@ func (l *litellm) save() error {
 // read reads all parts. What may be shown of it is given as functions, to be called when the
 // state is saved.
 func (l *litellm) read(ctx context.Context) []func(*metric.Batch) {
-	inner, cancel := margin(ctx)
+	inner, cancel := collector.Margin(ctx, 0.1)
 	defer cancel()
 	conn, s, err := l.connect(inner)
 	results := map[string]string{}
@@ -225,15 +225,6 @@ func (l *litellm) connect(ctx context.Context) (*pgx.Conn, schema.Schema, error)
 	}
 	s, err := schema.Read(ctx, conn)
 	return conn, s, err
-}
-
-// margin leaves time to tell that the database did not answer.
-func margin(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return context.WithCancel(ctx)
-	}
-	return context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/10))
 }
 
 func emitConnection(out *metric.Batch, err error) {
@@ -273,17 +264,11 @@ func partState(err error) string {
 	return stateOther
 }
 
-// note logs what changes, not what goes on.
+// note logs what changes.
 func (l *litellm) note(what string, err error) {
-	if err == nil {
-		if _, was := l.trouble[what]; was {
-			delete(l.trouble, what)
-			l.env.Logger.Info("works again", "what", what)
-		}
-		return
+	why := ""
+	if err != nil {
+		why = reason(err)
 	}
-	if why := reason(err); l.trouble[what] != why {
-		l.trouble[what] = why
-		l.env.Logger.Warn("cannot be read", "what", what, "reason", why, "err", err)
-	}
+	l.log.Note(what, err, why)
 }

@@ -76,15 +76,15 @@ type server struct {
 	cfg     Config
 	logger  *slog.Logger
 	session *pgsession.Session
-	troubles
+	log     collector.Transitions
 }
 
 func open(cfg Config, env collector.Env) (collector.Collector, error) {
 	return &server{
-		cfg:      cfg,
-		logger:   env.Logger,
-		session:  pgsession.New(pgsession.Config{DSN: cfg.DSN, PasswordFile: cfg.PasswordFile}, "vulcan_exporter"),
-		troubles: troubles{env.Logger, map[string]string{}},
+		cfg:     cfg,
+		logger:  env.Logger,
+		session: pgsession.New(pgsession.Config{DSN: cfg.DSN, PasswordFile: cfg.PasswordFile}, "vulcan_exporter"),
+		log:     collector.Transitions{Logger: env.Logger},
 	}, nil
 }
 
@@ -111,7 +111,7 @@ var queries = []query{
 
 // Collect implements collector.Collector. A server that cannot be reached is data.
 func (s *server) Collect(ctx context.Context, out *metric.Batch) error {
-	inner, cancel := margin(ctx)
+	inner, cancel := collector.Margin(ctx, 0.1)
 	defer cancel()
 	conn, err := s.session.Conn(inner)
 	for _, q := range queries {
@@ -119,7 +119,7 @@ func (s *server) Collect(ctx context.Context, out *metric.Batch) error {
 			break // there is no session, or none any more
 		}
 		failed := q.run(inner, s, conn, out)
-		s.note(q.name, failed)
+		s.log.Note(q.name, failed, why(failed))
 		out.Bool(querySuccess, failed == nil, q.name)
 		if conn.IsClosed() {
 			err = failed
@@ -128,44 +128,19 @@ func (s *server) Collect(ctx context.Context, out *metric.Batch) error {
 	if ctx.Err() != nil {
 		return ctx.Err() // we are being stopped: that says nothing about the server
 	}
-	s.note("connection", err)
+	reason := why(err)
+	s.log.Note("connection", err, reason)
 	out.Bool(up, err == nil)
-	reason := ""
-	if err != nil {
-		reason = pgsession.Reason(err)
-	}
 	for _, r := range pgsession.Reasons() {
 		out.Bool(connectionError, r == reason, r)
 	}
 	return nil
 }
 
-// margin leaves time to tell that the server did not answer.
-func margin(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return context.WithCancel(ctx)
-	}
-	return context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/10))
-}
-
-// troubles logs what changes, not what goes on.
-type troubles struct {
-	log   *slog.Logger
-	known map[string]string // what fails -> reason
-}
-
-func (t *troubles) note(what string, err error) {
+// why is the reason of an error, none without one.
+func why(err error) string {
 	if err == nil {
-		if _, was := t.known[what]; was {
-			delete(t.known, what)
-			t.log.Info("can be read again", "what", what)
-		}
-		return
+		return ""
 	}
-	reason := pgsession.Reason(err)
-	if t.known[what] != reason {
-		t.known[what] = reason
-		t.log.Warn("cannot be read", "what", what, "reason", reason, "err", err)
-	}
+	return pgsession.Reason(err)
 }

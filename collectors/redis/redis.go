@@ -10,7 +10,6 @@ package redis
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -53,16 +52,15 @@ func Definition() *collector.Definition {
 
 type server struct {
 	client *redisclient.Client
-	logger *slog.Logger
+	log    collector.Transitions
 	now    func() time.Time
-	reason string // of the last run's failure
 
 	runID string // of the server process whose start is known
 	start time.Time
 }
 
 func open(cfg Config, env collector.Env) (collector.Collector, error) {
-	return &server{client: redisclient.New(redisclient.Config(cfg)), logger: env.Logger, now: env.Now}, nil
+	return &server{client: redisclient.New(redisclient.Config(cfg)), log: collector.Transitions{Logger: env.Logger}, now: env.Now}, nil
 }
 
 // Close ends the connection.
@@ -71,7 +69,7 @@ func (s *server) Close() error { return s.client.Close() }
 // Collect implements collector.Collector. A server that cannot be reached is data; one that
 // answers but does not let us see is an error.
 func (s *server) Collect(ctx context.Context, out *metric.Batch) error {
-	inner, cancel := margin(ctx)
+	inner, cancel := collector.Margin(ctx, 0.1)
 	defer cancel()
 	ping, text, err := s.ask(inner)
 	if ctx.Err() != nil {
@@ -82,7 +80,7 @@ func (s *server) Collect(ctx context.Context, out *metric.Batch) error {
 	if err != nil && !denied {
 		reason = redisclient.Reason(err)
 	}
-	s.note(reason, err)
+	s.log.Note("server", err, reason)
 	out.Bool(up, reason == "")
 	for _, r := range redisclient.Reasons() {
 		out.Bool(connectionError, r == reason, r)
@@ -121,25 +119,4 @@ func (s *server) ask(ctx context.Context) (ping time.Duration, text string, err 
 		return err
 	})
 	return ping, text, err
-}
-
-// margin leaves time to tell that the server did not answer.
-func margin(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return context.WithCancel(ctx)
-	}
-	return context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/10))
-}
-
-// note logs what changes, not what goes on.
-func (s *server) note(reason string, err error) {
-	switch reason {
-	case s.reason:
-	case "":
-		s.logger.Info("the server answers again")
-	default:
-		s.logger.Warn("the server gives no answer", "reason", reason, "err", err)
-	}
-	s.reason = reason
 }

@@ -71,7 +71,7 @@ type Collector struct {
 	// Only Collect uses these.
 	listing *listing // the last good one
 	locks   *locks   // the last good ones
-	warned  map[string]bool
+	log     collector.Transitions
 	unit    *unitWatch
 
 	mu     sync.Mutex // of what Collect and Run share
@@ -84,7 +84,7 @@ func newCollector(cfg Config, env collector.Env, limits *limits) *Collector {
 		cfg: cfg, env: env,
 		client:    &client{cfg: cfg, exec: env.Exec, limits: limits, now: env.Now},
 		attempted: make(chan struct{}),
-		warned:    map[string]bool{},
+		log:       collector.Transitions{Logger: env.Logger},
 	}
 	if cfg.Check.Unit != "" {
 		c.unit = &unitWatch{hub: env.Systemd, name: cfg.Check.Unit}
@@ -131,7 +131,7 @@ func (c *Collector) Collect(ctx context.Context, out *metric.Batch) error {
 		c.emitStats(out)
 		c.emitLocks(out)
 	}
-	c.note("reading of the check's result", c.readExternalCheck(ctx))
+	c.log.Note("reading of the check's result", c.readExternalCheck(ctx), "")
 	c.emitProofs(out)
 	c.emitGroups(out)
 	return errors.Join(err, c.save())
@@ -170,20 +170,9 @@ func (c *Collector) outcome(what string, err error) (reason, error) {
 	if err != nil && !errors.As(err, &failed) {
 		return "", fmt.Errorf("%s: %w", what, err)
 	}
-	c.note(what, err)
+	c.log.Note(what, err, "")
 	if err != nil {
 		return failed.reason, nil
 	}
 	return "", nil
-}
-
-// note logs when something begins to fail and when it works again.
-func (c *Collector) note(what string, err error) {
-	switch {
-	case err != nil && !c.warned[what]:
-		c.env.Logger.Warn(what+" failed", "err", err)
-	case err == nil && c.warned[what]:
-		c.env.Logger.Info(what + " works again")
-	}
-	c.warned[what] = err != nil
 }

@@ -100,7 +100,7 @@ func emitScan(out *metric.Batch, pool string, s *status.Scan) {
 // Where the snapshots could not be, what is known of the datasets still is.
 func (c *Collector) emitDatasets(out *metric.Batch, p pool, l listing) {
 	out.Bool(poolDatasetsSuccess, l.err == nil, p.name)
-	c.logFailure("the datasets of pool "+p.name, l.err)
+	c.log.Note("the datasets of pool "+p.name, l.err, "")
 	for _, d := range l.datasets {
 		labels := []string{d.name, p.name, d.kind}
 		optional(out, dsUsed, d.used, 1, labels...)
@@ -136,7 +136,7 @@ func emitSnapshots(out *metric.Batch, d *dataset, labels []string) {
 func (c *Collector) emitRules(out *metric.Batch, imported map[string]string, listings []listing) {
 	if c.cfg.SanoidConfig != "" {
 		out.Bool(sanoidSuccess, c.policyErr == nil)
-		c.logFailure("the policy of sanoid", c.policyErr)
+		c.log.Note("the policy of sanoid", c.policyErr, "")
 	}
 	if c.expectedButMissing(imported) || slices.ContainsFunc(listings, func(l listing) bool { return l.err != nil }) {
 		return
@@ -156,20 +156,4 @@ func (c *Collector) emitRules(out *metric.Batch, imported map[string]string, lis
 	for key, n := range counts {
 		out.Gauge(ruleDatasets, float64(n), key[0], key[1])
 	}
-}
-
-// logFailure logs when something begins to fail, fails otherwise, or is well again.
-func (c *Collector) logFailure(what string, err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	switch before := c.failed[what]; {
-	case text == before:
-	case err != nil:
-		c.env.Logger.Warn(what+" cannot be read", "err", err)
-	default:
-		c.env.Logger.Info(what + " can be read again")
-	}
-	c.failed[what] = text
 }

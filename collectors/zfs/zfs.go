@@ -131,13 +131,12 @@ type Collector struct {
 	// policy is sanoid's, empty where it is not configured or could not be read.
 	policy    *sanoid.Policy
 	policyErr error
-	// failed is why the datasets of a pool could not be listed, to log changes.
-	failed map[string]string
+	log       collector.Transitions
 }
 
 // New makes the collector.
 func New(cfg Config, env collector.Env) (collector.Collector, error) {
-	return &Collector{cfg: cfg, env: env, proc: "/proc", failed: map[string]string{}}, nil
+	return &Collector{cfg: cfg, env: env, proc: "/proc", log: collector.Transitions{Logger: env.Logger}}, nil
 }
 
 // Collect runs the commands and emits what they say. It is an error when the
