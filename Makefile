@@ -3,7 +3,7 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: run build test vet lint bench fuzz rules docs tools setup clean
+.PHONY: run build test vet lint bench fuzz rules docs tools setup dashboards clean
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -30,10 +30,12 @@ test: setup tools vet ## Everything: unit, end-to-end and rule tests on real sof
 	@if [[ -z "$(RACE)" && -n "$$VULCAN_REQUIRE_ALL" ]]; then echo "no gcc: -race is required"; exit 1; fi
 	go test $(RACE) -timeout 30m -parallel 4 $(PACKAGES)
 	go -C test/rules test -timeout 10m ./...
+	go -C dashboards/gen test ./...
 
 vet:
 	go vet $(PACKAGES)
 	go -C test/rules vet ./...
+	go -C dashboards/gen vet ./...
 
 rules: $(BIN)/promtool ## Only the alerting rules: syntax, unit tests, contract.
 	go test ./alerts/...
@@ -52,6 +54,9 @@ fuzz: ## FUZZTIME for every fuzz target.
 docs: ## Regenerate docs/collectors/*.md from the metric declarations.
 	@mkdir -p docs/collectors
 	go run ./cmd/vulcan_exporter docs docs/collectors
+
+dashboards: ## Write dashboards/*.json anew from dashboards/gen and alerts/*.yml.
+	go -C dashboards/gen run .
 
 setup: ## The Debian packages that the tests need (root on Debian; elsewhere named).
 	test/setup.sh

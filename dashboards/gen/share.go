@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// comparison finds the first comparison of two vectors in the alert's expression whose left
+// side names the metric, and narrows it to the chosen hosts.
+func (all alerts) comparison(name, metric string) *parser.BinaryExpr {
+	a, ok := all[name]
+	if !ok {
+		panic("no alert " + name)
+	}
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(a.Expr)
+	if err != nil {
+		panic(name + ": " + err.Error())
+	}
+	var found *parser.BinaryExpr
+	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		if s, ok := node.(*parser.VectorSelector); ok {
+			s.LabelMatchers = append(s.LabelMatchers, chosen())
+		}
+		e, ok := node.(*parser.BinaryExpr)
+		if !ok || !e.Op.IsComparisonOperator() || found != nil || !names(e.LHS, metric) {
+			return nil
+		}
+		if _, number := constant(e.RHS); !number {
+			found = e
+		}
+		return nil
+	})
+	if found == nil {
+		panic(fmt.Sprintf("%s compares no %q with another series", name, metric))
+	}
+	return found
+}
+
+// chosen selects hosts as the constant host does.
+func chosen() *labels.Matcher {
+	return labels.MustNewMatcher(labels.MatchRegexp, "instance", "$instance(:[0-9]+)?")
+}
+
+// share is how much of what an alert allows is used up: the alert's left side divided by its
+// right side, which is not the same for all. At 1 the alert begins.
+func (all alerts) share(name, metric string) (string, limit) {
+	e := *all.comparison(name, metric)
+	e.LHS, e.RHS = &parser.ParenExpr{Expr: e.LHS}, &parser.ParenExpr{Expr: e.RHS}
+	e.Op = parser.DIV
+	return e.String(), limit{name, severityColor(all[name].Labels["severity"]), parser.GTR, 1}
+}
+
+// left is how far an alert is away whose left side falls: left side minus right side. Below 0
+// the alert holds.
+func (all alerts) left(name, metric string) (string, limit) {
+	e := *all.comparison(name, metric)
+	e.LHS, e.RHS = &parser.ParenExpr{Expr: e.LHS}, &parser.ParenExpr{Expr: e.RHS}
+	e.Op = parser.SUB
+	return e.String(), limit{name, severityColor(all[name].Labels["severity"]), parser.LSS, 0}
+}
