@@ -43,7 +43,11 @@ type ruleFile struct {
 
 type testFile struct {
 	Tests []struct {
-		Name            string `yaml:"name"`
+		Name        string `yaml:"name"`
+		InputSeries []struct {
+			Series string `yaml:"series"`
+			Values string `yaml:"values"`
+		} `yaml:"input_series"`
 		AlertRuleChecks []struct {
 			Alert     string      `yaml:"alertname"`
 			ExpAlerts []yaml.Node `yaml:"exp_alerts"`
