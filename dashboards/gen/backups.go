@@ -24,6 +24,7 @@ func backups(all alerts) *board {
 		col("Took", "s", `backup_duration_seconds{@}`),
 		col("Every", "s", `backup_expected_interval_seconds{@}`),
 		col("Timer", "none", `backup_timer_active{@}`).yes("active", "inactive"),
+		col("Unit", "none", `backup_job_loaded{@}`).yes("loaded", "MISSING"),
 		col("Failures", "none", `backup_failures_total{@}`),
 	).sorted("Last run", false).shows("BackupServiceFailed", "BackupTimerInactive", "BackupJobMissing"))
 	late, limit1 := all.share("BackupNotRunning", "backup_last_success_timestamp_seconds")
@@ -42,6 +43,8 @@ func backups(all alerts) *board {
 		col("Newest snapshot", "dateTimeFromNow", `1000 * restic_last_snapshot_timestamp_seconds{@}`),
 		col("Snapshots", "none", `restic_snapshots{@}`),
 		col("Stored", "bytes", `restic_repo_size_bytes{@}`),
+		col("Sizes", "none", `restic_stats_success{@}`).yes("known", "not known"),
+		col("First backup", "none", `restic_initialising{@}`).says(map[string]word{"1": {"awaited", "orange"}, "0": {"made", "text"}}),
 		col("Stale locks", "none", `restic_stale_locks{@}`).limit(all.limit("ResticStaleLock", "")),
 		col("Check", "none", `restic_integrity_check_success{@}`).yes("whole", "damaged"),
 		col("Checked", "dateTimeFromNow", `1000 * restic_integrity_check_timestamp_seconds{@}`),
@@ -92,7 +95,7 @@ func (b *board) artifacts() {
 		col("Size", "bytes", `backup_artifact_size_bytes{@}`),
 		col("Usual size", "bytes", `backup_artifact_median_size_bytes{@}`),
 		col("Whole", "none", `backup_artifact_complete{@}`).yes("yes", "cut off"),
-		col("Files", "none", `backup_artifact_files{@}`),
+		col("Readable", "none", `1 - (backup_artifact_error{@} == 1)`).yes("yes", "no"),
 	).sorted("Written", false).shows("BackupArtifactTruncated", "BackupArtifactUnreadable"))
 	b.line(8,
 		graph("Is a file too old?", "Age of the newest file as a part of the configured greatest age; above 1 it is stale.", "percentunit",

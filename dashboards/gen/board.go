@@ -160,7 +160,7 @@ func (b *board) variables() []dashboard.VariableModel {
 	}}
 	if b.loki {
 		list = append(list, dashboard.VariableModel{
-			Type: dashboard.VariableTypeDatasource, Name: "loki", Label: cog.ToPtr("Loki data source"),
+			Type: dashboard.VariableTypeDatasource, Name: "loki_datasource", Label: cog.ToPtr("Loki data source"),
 			Query: &dashboard.StringOrMap{String: cog.ToPtr("loki")}, Refresh: cog.ToPtr(dashboard.VariableRefreshOnDashboardLoad),
 		})
 	}

@@ -33,7 +33,7 @@ func containers(all alerts) *board {
 	)
 	b.line(8,
 		graph("Which containers use most CPU?", "Processors in use; the 10 busiest at each moment.", "none",
-			q(`topk(10, rate(container_cpu_seconds_total{@, job="vulcan_exporter"}[$__rate_interval]))`, "{{name}} {{instance}}")),
+			q(`topk(10, rate(container_cpu_seconds_total{@}[$__rate_interval]))`, "{{name}} {{instance}}")),
 		graph("Which containers use most memory?", "Memory of the control group; the 10 largest at each moment.", "bytes",
 			q(`topk(10, container_memory_current_bytes{@})`, "{{name}} {{instance}}")),
 	)

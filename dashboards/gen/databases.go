@@ -52,7 +52,7 @@ func databases(all alerts) *board {
 	return b
 }
 
-const connections = `sum by (job, instance, source) (pg_connections{@}) / on (job, instance, source) (pg_settings_max_connections{@, job="vulcan_exporter"} - pg_settings_superuser_reserved_connections{@})`
+const connections = `sum by (job, instance, source) (pg_connections{@}) / on (job, instance, source) (pg_settings_max_connections{@} - pg_settings_superuser_reserved_connections{@})`
 
 func (b *board) redis() {
 	memory := b.all.limit("RedisHighMemory", "redis_memory_max_bytes")

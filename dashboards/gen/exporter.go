@@ -5,7 +5,7 @@ func exporter(all alerts) *board {
 		all: all, uid: "exporter", title: "Exporter", hours: 12,
 		about: "Does vulcan_exporter itself work: is every source read, in time and whole?",
 		watch: all.named("exporter", ""),
-		alive: `up{@, job="vulcan_exporter"} == 1`,
+		alive: `up{@} == 1`,
 	}
 	b.first(
 		number("How many sources fail?", "Sources whose last run failed.", "none",
@@ -38,18 +38,18 @@ func exporter(all alerts) *board {
 		graph("Does a run hang?", "Sources whose run is going on.", "none", q(`sum by (collector) (vulcan_collector_in_flight{@})`, "{{collector}}")).stacked().w(8),
 	)
 	b.line(8,
-		graph("How much memory does it take?", "Resident memory of the process.", "bytes", q(`process_resident_memory_bytes{@, job="vulcan_exporter"}`, "{{instance}}")).w(8),
-		graph("How much CPU does it take?", "Part of one processor.", "percentunit", q(`rate(process_cpu_seconds_total{@, job="vulcan_exporter"}[$__rate_interval])`, "{{instance}}")).w(8),
-		graph("How fast does it answer a scrape?", "As Prometheus measured it.", "s", q(`scrape_duration_seconds{@, job="vulcan_exporter"}`, "{{instance}}")).w(8),
+		graph("How much memory does it take?", "Resident memory of the process.", "bytes", q(`process_resident_memory_bytes{@}`, "{{instance}}")).w(8),
+		graph("How much CPU does it take?", "Part of one processor.", "percentunit", q(`rate(process_cpu_seconds_total{@}[$__rate_interval])`, "{{instance}}")).w(8),
+		graph("How fast does it answer a scrape?", "As Prometheus measured it.", "s", q(`scrape_duration_seconds{@}`, "{{instance}}")).w(8),
 	)
 	b.line(7,
 		list("Which version runs, since when?", "And whether its state survives a restart.", []string{"instance"},
-			col("Started", "dateTimeFromNow", `1000 * process_start_time_seconds{@, job="vulcan_exporter"}`),
+			col("Started", "dateTimeFromNow", `1000 * process_start_time_seconds{@}`),
 			col("State", "none", `vulcan_state_persistent{@}`).yes("kept", "NOT KEPT"),
 			col("Corrupt files", "none", `vulcan_state_corrupt_total{@}`).limit(all.limit("VulcanStateCorrupt", "")),
 			col("Configuration read", "dateTimeFromNow", `1000 * vulcan_config_last_reload_success_timestamp_seconds{@}`),
 		).shows("VulcanStateNotPersistent", "VulcanExporterRestartLoop").w(16),
-		states("When was it down?", "Whether Prometheus reached it.", q(`up{@, job="vulcan_exporter"}`, "{{instance}}")).yes("up", "down").shows("VulcanExporterDown").w(8),
+		states("When was it down?", "Whether Prometheus reached it.", q(`up{@}`, "{{instance}}")).yes("up", "down").shows("VulcanExporterDown").w(8),
 	)
 	return b
 }

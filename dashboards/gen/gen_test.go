@@ -48,7 +48,7 @@ func TestThresholds(t *testing.T) {
 	if l := all.limit("Lower", ""); l.value != 1024 {
 		t.Errorf("%+v", l)
 	}
-	if got, l := all.share("Old", "done"); got != `(time() - done{instance=~"$instance(:[0-9]+)?"}) / (1.5 * allowed{instance=~"$instance(:[0-9]+)?"})` || l.value != 1 {
+	if got, l := all.share("Old", "done"); got != `(time() - done{instance=~"$instance(:[0-9]+)?",job="vulcan_exporter"}) / (1.5 * allowed{instance=~"$instance(:[0-9]+)?",job="vulcan_exporter"})` || l.value != 1 {
 		t.Errorf("%s %+v", got, l)
 	}
 	config := thresholds([]limit{all.limit("Low", ""), {color: "orange", op: parser.LSS, value: 2e6}})

@@ -41,7 +41,7 @@ func homeAssistant(all alerts) *board {
 			col("Read", "none", `home_assistant_readable{@}`).yes("yes", "no"),
 		).shows("HomeAssistantNotFullyObserved").w(12),
 		graph("Which kinds of entities are unavailable?", "Entities that Home Assistant says are unavailable, by domain.", "none",
-			q(`count by (domain) (homeassistant_entity_available{@} == 0) or 0 * count by (domain) (homeassistant_entity_available{@})`, "{{domain}}")).bars(),
+			q(`count by (domain) (homeassistant_entity_available{job="home_assistant", #} == 0) or 0 * count by (domain) (homeassistant_entity_available{job="home_assistant", #})`, "{{domain}}")).bars(),
 	)
 	return b
 }

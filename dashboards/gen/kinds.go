@@ -227,7 +227,7 @@ func lines(title, about, expr string) *panel {
 		ShowTime: true, WrapLogMessage: true, EnableLogDetails: true,
 		SortOrder: common.LogsSortOrderDescending, DedupStrategy: common.LogsDedupStrategyNone,
 	}, nil)
-	p.Datasource = source("loki", "loki")
+	p.Datasource = source("loki", "loki_datasource")
 	p.Targets = append(p.Targets, loki.Dataquery{
 		Expr: expr, RefId: cog.ToPtr("A"), QueryType: cog.ToPtr("range"), MaxLines: cog.ToPtr(int64(200)), Datasource: p.Datasource,
 	})
@@ -237,7 +237,7 @@ func lines(title, about, expr string) *panel {
 // logged is a graph of a number that Loki counts in log lines.
 func logged(title, about, unit, expr, legend string) *panel {
 	p := graph(title, about, unit)
-	p.Datasource = source("loki", "loki")
+	p.Datasource = source("loki", "loki_datasource")
 	p.Targets = append(p.Targets, loki.Dataquery{
 		Expr: expr, LegendFormat: cog.ToPtr(legend), RefId: cog.ToPtr("A"), QueryType: cog.ToPtr("range"), Datasource: p.Datasource,
 	})

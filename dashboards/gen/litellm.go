@@ -34,12 +34,12 @@ func litellm(all alerts) *board {
 	)
 	b.line(8,
 		heat("How long do answers take?", "Requests by their duration.", "s", q(`sum by (le) (increase(litellm_request_duration_seconds_bucket{@}[$__rate_interval]))`, "{{le}}")),
-		graph("Which model is slow?", "95 of 100 requests were answered within this time.", "s",
+		graph("Which model is slow?", "95 of 100 requests of the last 30 minutes were answered within this time.", "s",
 			q(`histogram_quantile(0.95, sum by (model_group, le) (rate(litellm_request_duration_seconds_bucket{@}[30m])))`, "{{model_group}}")).
 			limit(all.limit("LiteLLMHighLatency", "")),
 	)
 	b.line(8,
-		graph("How long until the first token?", "95 of 100 streamed requests began to answer within this time.", "s",
+		graph("How long until the first token?", "95 of 100 streamed requests of the last 30 minutes began to answer within this time.", "s",
 			q(`histogram_quantile(0.95, sum by (model_group, le) (rate(litellm_time_to_first_token_seconds_bucket{@}[30m])))`, "{{model_group}}")).w(8),
 		graph("How many requests, and how many fail?", "Requests in the request log.", "reqps",
 			q(`sum by (result) (rate(litellm_logged_requests_total{@}[$__rate_interval]))`, "{{result}}")).stacked().w(8),
@@ -47,7 +47,7 @@ func litellm(all alerts) *board {
 			q(`sum by (class, code) (increase(litellm_errors_total{@}[1h]))`, "{{class}} {{code}}")).bars().w(8),
 	)
 	b.line(8,
-		graph("How many tokens are used?", "Tokens per second.", "none", q(`sum by (kind) (rate(litellm_tokens_total{@}[1h]))`, "{{kind}}")).stacked().w(8),
+		graph("How many tokens are used?", "Tokens a second, over an hour.", "none", q(`sum by (kind) (rate(litellm_tokens_total{@}[1h]))`, "{{kind}}")).stacked().w(8),
 		graph("Does spend wait to be written?", "Batches in Redis, by queue; they grow when nobody writes them to the database.", "none",
 			q(`litellm_redis_queue_length{@}`, "{{queue}} {{instance}}")).limit(all.limit("LiteLLMSpendQueueGrowing", "")).w(8),
 		graph("Do log and daily table agree?", "USD of the request log minus the daily table, for the last closed day.", "currencyUSD",

@@ -14,13 +14,15 @@ func mail(all alerts) *board {
 		number("How much mail waits in Postfix?", "Messages in all queues but hold.", "none", q(`sum(`+queued+`)`, "")).limit(all.limit("PostfixQueueHigh", "")).none("no Postfix").w(5),
 	)
 	b.section("mbsync: mail that is fetched")
-	b.line(8, list("Was every account synchronised?", "One row for each account.", []string{"account", "name", "instance"},
+	b.line(8, list("Was every account synchronised?", "One row for each account.", []string{"account", "instance"},
 		col("Last run", "none", `mbsync_last_run_success{@}`).yes("succeeded", "failed"),
 		col("Last success", "dateTimeFromNow", `1000 * mbsync_last_success_timestamp_seconds{@}`),
 		col("Next run", "dateTimeFromNow", `1000 * mbsync_next_run_timestamp_seconds{@}`),
 		col("Every", "s", `mbsync_expected_interval_seconds{@}`),
 		col("Took", "s", `mbsync_duration_seconds{@}`),
 		col("Timer", "none", `mbsync_timer_active{@}`).yes("active", "inactive"),
+		col("Unit", "none", `mbsync_account_loaded{@}`).yes("loaded", "MISSING"),
+		col("Mailboxes", "none", `1 - max by (account, instance) (mbsync_mailbox_error{@} == 1)`).yes("read", "unreadable"),
 		col("Failures", "none", `mbsync_failures_total{@}`),
 	).sorted("Last run", false).shows("MbsyncFailed", "MbsyncTimerInactive", "MbsyncAccountMissing"))
 	late, limit1 := all.share("MbsyncStale", "mbsync_last_success_timestamp_seconds")
@@ -35,25 +37,25 @@ func mail(all alerts) *board {
 	b.section("Postfix and Dovecot: mail that is delivered and served")
 	b.line(8,
 		graph("Does mail pile up?", "Messages in each queue.", "none", q(queued, "all {{instance}}"),
-			q(`postfix_showq_message_age_seconds_count{@, queue!="hold"} or postfix_showq_queue_depth{@, queue!="hold"}`, "{{queue}}")).limit(all.limit("PostfixQueueHigh", "")).w(8),
+			q(`postfix_showq_message_age_seconds_count{job="postfix", #, queue!="hold"} or postfix_showq_queue_depth{job="postfix", #, queue!="hold"}`, "{{queue}}")).limit(all.limit("PostfixQueueHigh", "")).w(8),
 		graph("Is a message stuck?", "Messages that wait for longer than 10,000 seconds.", "none",
-			q(`sum by (instance) (postfix_showq_message_age_seconds_count{@, queue!="hold"}) - sum by (instance) (postfix_showq_message_age_seconds_bucket{@, queue!="hold", le=~"10000([.]0)?"})`, "{{instance}}")).
+			q(`sum by (instance) (postfix_showq_message_age_seconds_count{job="postfix", #, queue!="hold"}) - sum by (instance) (postfix_showq_message_age_seconds_bucket{job="postfix", #, queue!="hold", le=~"10000([.]0)?"})`, "{{instance}}")).
 			limit(all.limit("PostfixMailStuck", "")).w(8),
 		graph("How much mail comes and goes?", "Messages a second: taken in, removed when done, put off.", "none",
-			q(`sum(rate(postfix_cleanup_messages_processed_total{@}[$__rate_interval]))`, "taken in"),
-			q(`sum(rate(postfix_qmgr_messages_removed_total{@}[$__rate_interval]))`, "done"),
-			q(`sum(rate(postfix_smtp_deferred_messages_total{@}[$__rate_interval]))`, "put off")).w(8),
+			q(`sum(rate(postfix_cleanup_messages_processed_total{job="postfix", #}[$__rate_interval]))`, "taken in"),
+			q(`sum(rate(postfix_qmgr_messages_removed_total{job="postfix", #}[$__rate_interval]))`, "done"),
+			q(`sum(rate(postfix_smtp_deferred_messages_total{job="postfix", #}[$__rate_interval]))`, "put off")).w(8),
 	)
 	b.line(8,
 		graph("How long does delivery take?", "95 of 100 messages passed each stage within this time.", "s",
-			q(`histogram_quantile(0.95, sum by (stage, le) (rate(postfix_smtp_delivery_delay_seconds_bucket{@}[$__rate_interval])))`, "{{stage}}")).w(8),
+			q(`histogram_quantile(0.95, sum by (stage, le) (rate(postfix_smtp_delivery_delay_seconds_bucket{job="postfix", #}[$__rate_interval])))`, "{{stage}}")).w(8),
 		graph("Who tries to log in?", "Logins at Dovecot and failed ones at both, per second.", "none",
-			q(`sum(rate(dovecot_auth_successes_total{@}[$__rate_interval]))`, "Dovecot"), q(`sum(rate(dovecot_auth_failures_total{@}[$__rate_interval]))`, "Dovecot, failed"),
-			q(`sum(rate(postfix_smtpd_sasl_authentication_failures_total{@}[$__rate_interval]))`, "Postfix, failed")).w(8),
+			q(`sum(rate(dovecot_auth_successes_total{job="dovecot", #}[$__rate_interval]))`, "Dovecot"), q(`sum(rate(dovecot_auth_failures_total{job="dovecot", #}[$__rate_interval]))`, "Dovecot, failed"),
+			q(`sum(rate(postfix_smtpd_sasl_authentication_failures_total{job="postfix", #}[$__rate_interval]))`, "Postfix, failed")).w(8),
 		states("When was a server down?", "Whether Prometheus reached the exporters of Postfix and Dovecot.",
-			q(`up{@, job=~"postfix|dovecot"}`, "{{job}} {{instance}}")).yes("up", "down").shows("PostfixDown", "DovecotDown").w(8),
+			q(`up{#, job=~"postfix|dovecot"}`, "{{job}} {{instance}}")).yes("up", "down").shows("PostfixDown", "DovecotDown").w(8),
 	)
 	return b
 }
 
-const queued = `sum by (instance) (postfix_showq_queue_depth{@, queue!="hold"}) or sum by (instance) (postfix_showq_message_age_seconds_count{@, queue!="hold"})`
+const queued = `sum by (instance) (postfix_showq_queue_depth{job="postfix", #, queue!="hold"}) or sum by (instance) (postfix_showq_message_age_seconds_count{job="postfix", #, queue!="hold"})`

@@ -11,7 +11,7 @@ func overview(all alerts, areas []*board) *board {
 	b := &board{
 		all: all, uid: "overview", title: "Overview", hours: 24,
 		about: "Is everything all right, and since when? Then: which area, which alert, which source.",
-		alive: `up{@, job="vulcan_exporter"} == 1`,
+		alive: `up{@} == 1`,
 	}
 	for _, area := range areas {
 		b.watch = append(b.watch, area.watch...)
@@ -54,7 +54,7 @@ func overview(all alerts, areas []*board) *board {
 }
 
 func bySeverity(severity string) string {
-	return fmt.Sprintf(`count(ALERTS{alertstate="firing", severity="%s"}) or 0 * max(up{@, job="vulcan_exporter"} == 1)`, severity)
+	return fmt.Sprintf(`count(ALERTS{alertstate="firing", severity="%s"}) or 0 * max(up{@} == 1)`, severity)
 }
 
 // states are the areas' own answers to "all right?", each leading to its dashboard.

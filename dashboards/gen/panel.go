@@ -24,8 +24,11 @@ type panel struct {
 // host selects the chosen hosts, whatever the port: exporters of one host differ only in it.
 const host = `instance=~"$instance(:[0-9]+)?"`
 
-// expand writes the selection of hosts where an expression has @.
-func expand(expr string) string { return strings.ReplaceAll(expr, "@", host) }
+// expand writes the selection of hosts where an expression has #, and of hosts and of our own
+// exporter where it has @: postgres_exporter and others have series of the same name.
+func expand(expr string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(expr, "@", `job="vulcan_exporter", #`), "#", host)
+}
 
 // query is one line of a panel: an expression and the name of what it gives.
 type query struct{ expr, legend string }

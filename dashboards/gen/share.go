@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -21,7 +22,7 @@ func (all alerts) comparison(name, metric string) *parser.BinaryExpr {
 	var found *parser.BinaryExpr
 	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
 		if s, ok := node.(*parser.VectorSelector); ok {
-			s.LabelMatchers = append(s.LabelMatchers, chosen())
+			s.LabelMatchers = append(s.LabelMatchers, chosen(s.Name)...)
 		}
 		e, ok := node.(*parser.BinaryExpr)
 		if !ok || !e.Op.IsComparisonOperator() || found != nil || !names(e.LHS, metric) {
@@ -38,9 +39,16 @@ func (all alerts) comparison(name, metric string) *parser.BinaryExpr {
 	return found
 }
 
-// chosen selects hosts as the constant host does.
-func chosen() *labels.Matcher {
-	return labels.MustNewMatcher(labels.MatchRegexp, "instance", "$instance(:[0-9]+)?")
+// chosen selects what expand writes for @, or for # and the job of another exporter's metric.
+func chosen(metric string) []*labels.Matcher {
+	job := "vulcan_exporter"
+	if strings.Contains(metric, "node_") {
+		job = "node"
+	}
+	return []*labels.Matcher{
+		labels.MustNewMatcher(labels.MatchEqual, "job", job),
+		labels.MustNewMatcher(labels.MatchRegexp, "instance", "$instance(:[0-9]+)?"),
+	}
 }
 
 // share is how much of what an alert allows is used up: the alert's left side divided by its
