@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
 
 	"vulcan.lan/vulcan_exporter/collectors/litellm/litellmtest"
 	"vulcan.lan/vulcan_exporter/internal/testenv"
@@ -140,6 +141,19 @@ func TestDatabases(t *testing.T) {
 	spend(11)
 	resolved = expect("LiteLLMBudgetExceeded", map[string]string{"kind": "team", "name": "research"})
 	spend(0)
+	resolved()
+
+	client := redis.NewClient(&redis.Options{Network: "unix", Addr: d.redis.Socket})
+	t.Cleanup(func() { _ = client.Close() })
+	for i := range 9500 { // 10,240 bytes each, with what the allocator rounds up
+		if err := client.Set(t.Context(), fmt.Sprint(i), make([]byte, 10_200), 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resolved = expect("RedisHighMemory", cache)
+	if err := client.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
 	resolved()
 
 	d.redis.Stop()

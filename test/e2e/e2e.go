@@ -37,8 +37,15 @@ type Options struct {
 	Rules []string
 	// Targets are further scrape jobs: job name -> host:port of something with /metrics.
 	Targets map[string]string
+	// Probes are made through the blackbox exporter at the address Blackbox, every ProbeInterval;
+	// empty: 1s.
+	Probes                  []Probe
+	Blackbox, ProbeInterval string
 	// Scale divides the durations in the rules; 0 means 60, a minute takes a second.
 	Scale float64
+	// Replace puts other text into the copy of the rules, for amounts that a test cannot make
+	// real, such as gigabytes. What it replaces must be there. docs/proof.md tells it.
+	Replace map[string]string
 	// Fakes names the software that the test plays itself, for docs/proof.md, by the beginning of
 	// the names of the alerts that depend on it: {"OPNsense": "OPNsense API"}.
 	Fakes map[string]string
@@ -55,6 +62,8 @@ type Harness struct {
 	dir     string
 	options Options
 	inbox   *inbox
+	// replacements counts what Options.Replace has replaced.
+	replacements int
 	// fired and resolved are the alerts that were delivered as such, for the record.
 	fired, resolved []string
 }
@@ -143,6 +152,7 @@ scrape_configs:
 	for job, address := range jobs {
 		config += fmt.Sprintf("  - {job_name: %q, static_configs: [{targets: [%q]}]}\n", job, address)
 	}
+	config += h.options.probeJobs()
 	address := freeAddress(h.t)
 	h.PrometheusURL = "http://" + address
 	process := testenv.Start(h.t, exec.Command(testenv.Tool(h.t, "prometheus"),
@@ -154,8 +164,9 @@ scrape_configs:
 	))
 	h.waitReady(process, h.PrometheusURL+"/-/ready")
 	testenv.Eventually(h.t, Limit, func() error {
-		if scraped := len(h.Query(`count_over_time(up[1h])`)); scraped < len(jobs) {
-			return fmt.Errorf("%d of %d targets scraped", scraped, len(jobs))
+		targets := len(jobs) + len(h.options.Probes)
+		if scraped := len(h.Query(`count_over_time(up[1h])`)); scraped < targets {
+			return fmt.Errorf("%d of %d targets scraped", scraped, targets)
 		}
 		return nil
 	})
@@ -171,11 +182,14 @@ func (h *Harness) loadRules(prometheus *testenv.Process) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		scaled, err := ScaleRules(shipped, h.options.Scale)
+		scaled, err := ScaleRules([]byte(h.replaced(string(shipped))), h.options.Scale)
 		if err != nil {
 			h.t.Fatalf("%s: %v", name, err)
 		}
 		h.write("rules-"+name+".yml", string(scaled))
+	}
+	if h.replacements < len(h.options.Replace) {
+		h.t.Fatalf("the rules have not all of %q", h.options.Replace)
 	}
 	if err := prometheus.Signal(syscall.SIGHUP); err != nil {
 		h.t.Fatal(err)
@@ -187,6 +201,17 @@ func (h *Harness) loadRules(prometheus *testenv.Process) {
 		}
 		return nil
 	})
+}
+
+func (h *Harness) replaced(rules string) string {
+	h.t.Helper()
+	for from, to := range h.options.Replace {
+		if strings.Contains(rules, from) {
+			rules = strings.ReplaceAll(rules, from, to)
+			h.replacements++
+		}
+	}
+	return rules
 }
 
 func (h *Harness) waitReady(process *testenv.Process, url string) {

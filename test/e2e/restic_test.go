@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,6 +35,7 @@ func TestRestic(t *testing.T) {
 	damaged := add("Damaged", trixie, "v2", ", check: {interval: 2s, parts: 1}")
 	hanging := add("Hanging", debian, "v1", ", timeout: 2s")
 	locked := add("Locked", trixie, "v2", "")
+	emptied := add("Emptied", debian, "v2", "")
 	config := "restic:\n  interval: 4s\n  timeout: 1m\n  sources:\n" + sources.String()
 	tmp := t.TempDir()
 	h := New(t, Options{
@@ -81,6 +83,13 @@ func TestRestic(t *testing.T) {
 	fault(Alert{"ResticStaleLock", repository("Locked")},
 		func() { mend = locked.StaleLock() }, func() { mend() })
 
+	// All snapshots forgotten, by a filter that was meant for others.
+	fault(Alert{"ResticNoSnapshots", repository("Emptied")}, func() {
+		for _, id := range emptied.Snapshots() {
+			emptied.Run("forget", id)
+		}
+	}, func() { emptied.Backup("vulcan", time.Now(), []byte("again")) })
+
 	// A key that cannot be read to its end hangs restic; the others go on.
 	keys, err := filepath.Glob(filepath.Join(hanging.Dir, "keys", "*"))
 	if err != nil || len(keys) != 1 {
@@ -125,6 +134,40 @@ func TestRestic(t *testing.T) {
 	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
 		t.Errorf("left in TMPDIR: %v, %v", left, err)
 	}
+}
+
+// A repository that grows by more than a quarter within a day, here 29 seconds. 10 GiB are made 10
+// MiB in the rule.
+func TestResticGrowth(t *testing.T) {
+	t.Parallel()
+	r := restictest.New(t, restictest.Debian(t), "v1")
+	random := rand.NewChaCha8([32]byte{1})
+	content := func(size int) []byte {
+		b := make([]byte, size)
+		_, _ = random.Read(b)
+		return b
+	}
+	r.Backup("vulcan", time.Now(), content(20<<20))
+	h := New(t, Options{
+		Rules:   []string{"storage_alerts", "exporter"},
+		Scale:   3000,
+		Replace: map[string]string{"10 * 2 ^ 30": "10 * 2 ^ 20"},
+		Config: fmt.Sprintf("restic:\n  interval: 2s\n  timeout: 1m\n  sources: [{name: Grows, location: %s, password_file: %s, cache_dir: %s}]\n",
+			r.Dir, r.PasswordFile, filepath.Join(t.TempDir(), "cache")),
+	})
+	testenv.Eventually(t, Limit, func() error {
+		if got := h.Query(`restic_repo_size_bytes offset 29s`); len(got) != 1 {
+			return fmt.Errorf("no size from before a day: %v", got)
+		}
+		return nil
+	})
+	h.ExactlyFiring()
+	r.Backup("vulcan", time.Now(), content(30<<20))
+	grows := Alert{"ResticRepositorySizeGrowing", map[string]string{"repository": "Grows"}}
+	h.WaitFiring(grows.Name, grows.Labels)
+	h.ExactlyFiring(grows)
+	h.WaitResolved(grows.Name, grows.Labels) // by itself, a day later
+	h.ExactlyFired(grows)
 }
 
 // running tells by an error where the exporter does not have a restic running

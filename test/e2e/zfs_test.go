@@ -71,6 +71,10 @@ func TestZFS(t *testing.T) {
 	step([]string{"tiny_enospc"}, full)
 	repair(base, full)
 
+	filling := Alert{"ZFSPoolCapacityHigh", pool("small")}
+	step([]string{"cap80"}, filling)
+	repair(base, filling)
+
 	// No new snapshot: the hourly ones are held to two hours now.
 	stale := Alert{"ZFSSnapshotAgeTooOld", map[string]string{"name": "tank/data", "names": "autosnap_*_hourly"}}
 	h.Reload(base + "  snapshots: [{datasets: tank/data, names: autosnap_*_hourly, max_age: 2h}]\n")

@@ -113,6 +113,20 @@ func (r *Repository) Backup(host string, at time.Time, content []byte, more ...s
 	}
 }
 
+// Snapshots are the IDs of all snapshots.
+func (r *Repository) Snapshots() []string {
+	r.t.Helper()
+	entries, err := os.ReadDir(filepath.Join(r.Dir, "snapshots"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var ids []string
+	for _, e := range entries {
+		ids = append(ids, e.Name())
+	}
+	return ids
+}
+
 // Damage flips bits of the largest pack and returns what mends it.
 func (r *Repository) Damage() (mend func()) {
 	r.t.Helper()
