@@ -3,7 +3,7 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: run build test vet lint bench fuzz rules docs tools setup dashboards clean
+.PHONY: deb sbom vuln run build test vet lint bench fuzz rules docs tools setup dashboards clean
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -58,11 +58,24 @@ docs: ## Regenerate docs/collectors/*.md from the metric declarations.
 dashboards: ## Write dashboards/*.json anew from dashboards/gen and alerts/*.yml.
 	go -C dashboards/gen run .
 
+deb: build $(BIN)/nfpm ## The Debian package dist/*.deb, the same bytes for the same commit.
+	@mkdir -p dist
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} GOARCH=$$(go env GOARCH) BINARY=vulcan_exporter \
+		VERSION=$$(sed -E 's/^v//; s/-/+/g; s/^([^0-9])/0~\1/' <<<'$(VERSION)') \
+		nfpm package --config deploy/deb/nfpm.yaml --packager deb --target dist/
+
+sbom: build ## What the binary is made of, CycloneDX, into dist/vulcan_exporter.cdx.json.
+	@mkdir -p dist
+	go run ./test/release/sbom vulcan_exporter >dist/vulcan_exporter.cdx.json
+
+vuln: $(BIN)/govulncheck ## Known vulnerabilities in what is called.
+	test/release/vuln.sh $(PACKAGES)
+
 setup: ## The Debian packages that the tests need (root on Debian; elsewhere named).
 	test/setup.sh
 
 # Tools are pinned in modules of their own and built once for each version of the pin.
-tools: $(BIN)/promtool $(BIN)/alertmanager
+tools: $(BIN)/promtool $(BIN)/alertmanager $(BIN)/nfpm $(BIN)/quadlet
 
 $(BIN)/promtool: tools/prometheus/go.mod
 	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags remove_all_sd -o $(BIN)/ tool
@@ -70,9 +83,18 @@ $(BIN)/promtool: tools/prometheus/go.mod
 $(BIN)/alertmanager: tools/alertmanager/go.mod
 	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
 	touch $@
+$(BIN)/nfpm: tools/nfpm/go.mod
+	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
+	touch $@
+$(BIN)/quadlet: tools/quadlet/go.mod
+	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
+	touch $@
+$(BIN)/govulncheck: tools/vuln/go.mod
+	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
+	touch $@
 $(BIN)/golangci-lint: tools/lint/go.mod
 	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
 	touch $@
 
 clean:
-	rm -rf .tools .run vulcan_exporter
+	rm -rf .tools .run dist vulcan_exporter

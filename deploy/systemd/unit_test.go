@@ -55,7 +55,7 @@ func TestService(t *testing.T) {
 		`process_start_time_seconds .*`)
 	pid := h.property("vulcan-exporter.service", "MainPID")
 	// The files are the service user's, and nobody else's to read.
-	if got := h.run(`ps -o user:32= -p "$1"; stat -c '%U %a' /var/lib/vulcan_exporter /var/cache/vulcan_exporter`, pid); strings.Join(strings.Fields(got), " ") != "vulcan-exporter vulcan-exporter 700 vulcan-exporter 700" {
+	if got := h.run(`stat -c %U /proc/"$1"; stat -c '%U %a' /var/lib/vulcan_exporter /var/cache/vulcan_exporter`, pid); strings.Join(strings.Fields(got), " ") != "vulcan-exporter vulcan-exporter 700 vulcan-exporter 700" {
 		t.Errorf("user and folders: %s", got)
 	}
 	if got := h.property("vulcan-exporter.service", "StatusText"); got != "2 sources, 0 failing" {

@@ -1,0 +1,111 @@
+// Package deb_test builds the Debian package, installs, upgrades and purges it with dpkg.
+package deb_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"vulcan.lan/vulcan_exporter/internal/testenv"
+)
+
+// pack makes the package of a version, as `make deb` does.
+func pack(t *testing.T, exporter, version string) string {
+	t.Helper()
+	target := filepath.Join(t.TempDir(), version+".deb")
+	cmd := exec.Command(testenv.Tool(t, "nfpm"), "package", "--config=deploy/deb/nfpm.yaml", "--packager=deb", "--target="+target)
+	cmd.Dir = testenv.Root(t)
+	cmd.Env = append(os.Environ(), "GOARCH="+runtime.GOARCH, "VERSION="+version, "BINARY="+exporter, "SOURCE_DATE_EPOCH=1767225600")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return target
+}
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+func TestPackage(t *testing.T) {
+	testenv.Need(t, "dpkg", "dpkg-deb", "systemd-sysusers", "systemd-tmpfiles")
+	testenv.NeedRoot(t)
+	exporter := testenv.Exporter(t)
+	first, second := pack(t, exporter, "1.0.0"), pack(t, exporter, "1.1.0~rc1")
+
+	content := run(t, "dpkg-deb", "--contents", first)
+	for _, want := range []string{"./usr/bin/vulcan_exporter", "./lib/systemd/system/vulcan-exporter@.service", "./usr/share/vulcan_exporter/alerts/storage_alerts.yml", "./usr/share/doc/vulcan-exporter/examples/credentials.conf"} {
+		if !strings.Contains(content, want+"\n") {
+			t.Errorf("%s is missing", want)
+		}
+	}
+	if !equal(t, first, pack(t, exporter, "1.0.0")) {
+		t.Error("the same package is not the same file twice")
+	}
+
+	root := t.TempDir()
+	for _, dir := range []string{"etc", "var/lib/dpkg/info", "var/lib/dpkg/updates"} {
+		must(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
+	}
+	must(t, os.WriteFile(filepath.Join(root, "var/lib/dpkg/status"), nil, 0o644))
+	// Without a root file system there is no shell to change root to: the scripts are given DPKG_ROOT.
+	dpkg := func(args ...string) {
+		t.Helper()
+		run(t, "dpkg", append([]string{"--root=" + root, "--force-script-chrootless", "--force-confold"}, args...)...)
+	}
+	dpkg("--install", first)
+	if users := read(t, filepath.Join(root, "etc/passwd")); !strings.Contains(users, "vulcan-exporter:") {
+		t.Errorf("no user vulcan-exporter in:\n%s", users)
+	}
+	if info, err := os.Stat(filepath.Join(root, "etc/vulcan_exporter/credentials")); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("credentials: %v, %v", info, err)
+	}
+	config := filepath.Join(root, "etc/vulcan_exporter.yml")
+	run(t, filepath.Join(root, "usr/bin/vulcan_exporter"), "check", config)
+
+	must(t, os.WriteFile(config, []byte("systemd: {}\n"), 0o644))
+	dpkg("--install", second)
+	if got := read(t, config); got != "systemd: {}\n" {
+		t.Errorf("the upgrade replaced the configuration by %s", got)
+	}
+	must(t, os.MkdirAll(filepath.Join(root, "var/lib/vulcan_exporter"), 0o700))
+	dpkg("--remove", "vulcan-exporter")
+	for _, path := range []string{config, filepath.Join(root, "var/lib/vulcan_exporter")} {
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("remove took %s away: %v", path, err)
+		}
+	}
+	dpkg("--purge", "vulcan-exporter")
+	for _, path := range []string{config, filepath.Join(root, "var/lib/vulcan_exporter")} {
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("purge leaves %s", path)
+		}
+	}
+}
+
+func equal(t *testing.T, a, b string) bool {
+	t.Helper()
+	return bytes.Equal([]byte(read(t, a)), []byte(read(t, b)))
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	must(t, err)
+	return string(content)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
