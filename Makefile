@@ -75,7 +75,7 @@ setup: ## The Debian packages that the tests need (root on Debian; elsewhere nam
 	test/setup.sh
 
 # Tools are pinned in modules of their own and built once for each version of the pin.
-tools: $(BIN)/promtool $(BIN)/alertmanager $(BIN)/nfpm $(BIN)/quadlet
+tools: $(BIN)/promtool $(BIN)/alertmanager $(BIN)/loki $(BIN)/nfpm $(BIN)/quadlet
 
 $(BIN)/promtool: tools/prometheus/go.mod
 	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags remove_all_sd -o $(BIN)/ tool
@@ -90,6 +90,9 @@ $(BIN)/quadlet: tools/quadlet/go.mod
 	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
 	touch $@
 $(BIN)/govulncheck: tools/vuln/go.mod
+	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
+	touch $@
+$(BIN)/loki: tools/loki/go.mod
 	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
 	touch $@
 $(BIN)/golangci-lint: tools/lint/go.mod

@@ -7,7 +7,7 @@ import (
 )
 
 // Tool returns the path of a program that is pinned below tools/ (prometheus, promtool,
-// alertmanager, amtool), built by `make tools`. It skips or fails as Need does.
+// alertmanager, amtool, loki), built by `make tools`. It skips or fails as Need does.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
 	path := filepath.Join(Root(t), ".tools", "bin", name)
