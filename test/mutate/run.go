@@ -62,12 +62,16 @@ func run(ctx context.Context, o options) (*report, error) {
 		}
 		s := &score{Rule: rule.Name, File: rule.File, Hash: suite.Hash, Mutants: len(all.Mutants), Same: all.Same}
 		rep.Rules = append(rep.Rules, s)
+		if suite.Tests == 0 {
+			rep.problems = append(rep.problems, rule.Name+": no test checks it")
+			continue
+		}
 		suites = append(suites, suite)
 		for _, mutant := range all.Mutants {
 			jobs = append(jobs, job{suite, mutant, s})
 		}
 	}
-	rep.problems = known.unknown(jobs, o.only)
+	rep.problems = append(rep.problems, known.unknown(jobs, o.only)...)
 	if err := baseline(ctx, o, suites); err != nil {
 		return nil, err
 	}

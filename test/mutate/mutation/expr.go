@@ -190,13 +190,18 @@ func (m *mutator) selector(e *parser.VectorSelector) {
 		if matcher.Name == labels.MetricName {
 			continue
 		}
-		set(m, "matcher dropped", parser.Expr(e), &e.LabelMatchers, slices.Delete(slices.Clone(all), i, i+1))
+		m.matchers("matcher dropped", e, matcher.String(), slices.Delete(slices.Clone(all), i, i+1))
 		for _, other := range altered(matcher) {
 			changed := slices.Clone(all)
 			changed[i] = other
-			set(m, "matcher altered", parser.Expr(e), &e.LabelMatchers, changed)
+			m.matchers("matcher altered", e, matcher.String()+" -> "+other.String(), changed)
 		}
 	}
+}
+
+func (m *mutator) matchers(kind string, e *parser.VectorSelector, change string, other []*labels.Matcher) {
+	all := e.LabelMatchers
+	m.try(kind, e.Name+": "+change, func() { e.LabelMatchers = other }, func() { e.LabelMatchers = all })
 }
 
 // altered is the opposite matcher, and for a list of alternatives each list without one.
