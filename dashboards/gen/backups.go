@@ -95,7 +95,7 @@ func (b *board) artifacts() {
 		col("Size", "bytes", `backup_artifact_size_bytes{@}`),
 		col("Usual size", "bytes", `backup_artifact_median_size_bytes{@}`),
 		col("Whole", "none", `backup_artifact_complete{@}`).yes("yes", "cut off"),
-		col("Readable", "none", `1 - (backup_artifact_error{@} == 1)`).yes("yes", "no"),
+		col("Readable", "none", `1 - max by (backup, instance) (backup_artifact_error{@} == 1) or max by (backup, instance) (backup_artifact_newest_timestamp_seconds{@} >= bool 0)`).yes("yes", "no"),
 	).sorted("Written", false).shows("BackupArtifactTruncated", "BackupArtifactUnreadable"))
 	b.line(8,
 		graph("Is a file too old?", "Age of the newest file as a part of the configured greatest age; above 1 it is stale.", "percentunit",

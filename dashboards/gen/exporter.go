@@ -33,7 +33,7 @@ func exporter(all alerts) *board {
 	b.line(8,
 		graph("Which source takes long?", "Duration of the last run; the 10 longest at each moment.", "s", q(`topk(10, vulcan_collector_duration_seconds{@})`, "{{collector}} {{source}} {{instance}}")).w(8),
 		graph("Which source has many series?", "Series of the last run, and those that were not published.", "none",
-			q(`topk(10, vulcan_collector_series{@})`, "{{collector}} {{source}}"), q(`increase(vulcan_collector_series_dropped_total{@}[6h]) > 0`, "dropped: {{collector}} {{source}}")).
+			q(`topk(10, vulcan_collector_series{@})`, "{{collector}} {{source}}"), q(`sum(increase(vulcan_collector_series_dropped_total{@}[6h]))`, "not published")).
 			shows("CollectorSeriesDropped").w(8),
 		graph("Does a run hang?", "Sources whose run is going on.", "none", q(`sum by (collector) (vulcan_collector_in_flight{@})`, "{{collector}}")).stacked().w(8),
 	)

@@ -51,6 +51,10 @@ func TestThresholds(t *testing.T) {
 	if got, l := all.share("Old", "done"); got != `(time() - done{instance=~"$instance(:[0-9]+)?",job="vulcan_exporter"}) / (1.5 * allowed{instance=~"$instance(:[0-9]+)?",job="vulcan_exporter"})` || l.value != 1 {
 		t.Errorf("%s %+v", got, l)
 	}
+	all["Soon"] = alert{Expr: "left <= margin > day", Labels: map[string]string{"severity": "warning"}}
+	if got, _ := all.left("Soon", ""); got != `(left{instance=~"$instance(:[0-9]+)?",job="vulcan_exporter"}) - (margin{instance=~"$instance(:[0-9]+)?",job="vulcan_exporter"})` {
+		t.Errorf("%s", got)
+	}
 	config := thresholds([]limit{all.limit("Low", ""), {color: "orange", op: parser.LSS, value: 2e6}})
 	if len(config.Steps) != 3 || config.Steps[0].Color != "red" || config.Steps[1].Color != "orange" || config.Steps[2].Color != "green" {
 		t.Errorf("falling: %+v", config.Steps)

@@ -22,7 +22,7 @@ func mail(all alerts) *board {
 		col("Took", "s", `mbsync_duration_seconds{@}`),
 		col("Timer", "none", `mbsync_timer_active{@}`).yes("active", "inactive"),
 		col("Unit", "none", `mbsync_account_loaded{@}`).yes("loaded", "MISSING"),
-		col("Mailboxes", "none", `1 - max by (account, instance) (mbsync_mailbox_error{@} == 1)`).yes("read", "unreadable"),
+		col("Mailboxes", "none", `1 - max by (account, instance) (mbsync_mailbox_error{@} == 1) or max by (account, instance) (mbsync_mailbox_messages{@} >= bool 0)`).yes("read", "unreadable"),
 		col("Failures", "none", `mbsync_failures_total{@}`),
 	).sorted("Last run", false).shows("MbsyncFailed", "MbsyncTimerInactive", "MbsyncAccountMissing"))
 	late, limit1 := all.share("MbsyncStale", "mbsync_last_success_timestamp_seconds")

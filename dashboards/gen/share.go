@@ -25,7 +25,7 @@ func (all alerts) comparison(name, metric string) *parser.BinaryExpr {
 			s.LabelMatchers = append(s.LabelMatchers, chosen(s.Name)...)
 		}
 		e, ok := node.(*parser.BinaryExpr)
-		if !ok || !e.Op.IsComparisonOperator() || found != nil || !names(e.LHS, metric) {
+		if !ok || !e.Op.IsComparisonOperator() || found != nil || !names(e.LHS, metric) || compares(e.LHS) {
 			return nil
 		}
 		if _, number := constant(e.RHS); !number {
@@ -36,6 +36,19 @@ func (all alerts) comparison(name, metric string) *parser.BinaryExpr {
 	if found == nil {
 		panic(fmt.Sprintf("%s compares no %q with another series", name, metric))
 	}
+	return found
+}
+
+// compares reports whether there is a comparison in the expression: of `a <= b > c`, the one
+// that draws the line is the first.
+func compares(expr parser.Expr) bool {
+	found := false
+	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		if e, ok := node.(*parser.BinaryExpr); ok && e.Op.IsComparisonOperator() {
+			found = true
+		}
+		return nil
+	})
 	return found
 }
 
