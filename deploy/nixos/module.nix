@@ -1,0 +1,174 @@
+# NixOS module of vulcan_exporter:
+#
+#   services.vulcan-exporter = {
+#     enable = true;
+#     settings.backup.artifacts = [ { name = "postgresql"; path = "/var/backup/*.sql.zst"; format = "pg_dump"; } ];
+#   };
+#
+# Units, restic repositories and certificates come from the host's own configuration
+# (derive.nix); what is said in settings is added to that. The sandbox is that of
+# deploy/systemd/vulcan-exporter.service, which the package installs.
+{ config, lib, pkgs, ... }:
+let
+  inherit (lib) mkEnableOption mkIf mkMerge mkOption types;
+  cfg = config.services.vulcan-exporter;
+  collectors = import ./options.nix { inherit lib; };
+  derived = import ./derive.nix { inherit config lib; };
+  format = pkgs.formats.yaml { };
+
+  # null is "not set", at any depth.
+  clean = value:
+    if builtins.isAttrs value then lib.mapAttrs (_: clean) (lib.filterAttrs (_: v: v != null) value)
+    else if builtins.isList value then map clean value
+    else value;
+  settings = clean cfg.settings;
+  text = builtins.toJSON settings;
+
+  raw = format.generate "vulcan_exporter.yml" settings;
+  # What is wrong fails the build of the system, with line and column, not the service.
+  checked = pkgs.runCommandLocal "vulcan_exporter.yml" { } ''
+    export CREDENTIALS_DIRECTORY=/run/credentials CACHE_DIRECTORY=/var/cache STATE_DIRECTORY=/var/lib
+    ${cfg.package}/bin/vulcan_exporter check ${raw}
+    cp ${raw} $out
+  '';
+
+  # Names after ''${CREDENTIALS_DIRECTORY}/ anywhere in the settings.
+  wanted = lib.unique (map builtins.head (builtins.filter builtins.isList
+    (builtins.split "[$][{]CREDENTIALS_DIRECTORY[}]/([A-Za-z0-9._@-]+)" text)));
+  missing = builtins.filter (name: !(cfg.credentials ? ${name})) wanted;
+  unknown = builtins.filter (name: !(collectors ? ${name})) (builtins.attrNames settings);
+  repeated = builtins.filter
+    (name:
+      let names = map (s: s.name) (settings.${name}.sources or [ ]);
+      in builtins.length names != builtins.length (lib.unique names))
+    (builtins.attrNames settings);
+in
+{
+  options.services.vulcan-exporter = {
+    enable = mkEnableOption "vulcan_exporter, monitoring that cannot lie";
+    package = mkOption {
+      type = types.package;
+      default = pkgs.callPackage ./package.nix { };
+      description = "The package.";
+    };
+    settings = mkOption {
+      type = types.submodule {
+        freeformType = format.type;
+        options = lib.mapAttrs
+          (_: collector: mkOption {
+            type = types.nullOr (types.submodule {
+              freeformType = format.type;
+              inherit (collector) options;
+            });
+            default = null;
+            description = collector.summary;
+          })
+          collectors;
+      };
+      default = { };
+      description = "Configuration; a collector runs if and only if its key is set.";
+    };
+    derive = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Add what the host's configuration tells: enabled services, restic backups, certificates, containers, ZFS.";
+    };
+    credentials = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      description = "Secrets by name: files of root's that the settings name as \${CREDENTIALS_DIRECTORY}/NAME.";
+    };
+    listenAddresses = mkOption {
+      type = types.listOf types.str;
+      default = [ "127.0.0.1:9847" ];
+      description = "Addresses to listen on.";
+    };
+    groups = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      description = "Groups that may read what is to be read, such as acme.";
+    };
+    extraFlags = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      description = "Further arguments, such as --web.config.file=/etc/vulcan_exporter/web.yml.";
+    };
+    checkConfig = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Check the configuration when the system is built.";
+    };
+    prometheus = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Let this host's Prometheus scrape the exporter and load its rules.";
+    };
+  };
+
+  config = mkIf cfg.enable (mkMerge [
+    (mkIf cfg.derive {
+      services.vulcan-exporter = { inherit (derived) settings credentials; };
+      warnings = map (name: "services.vulcan-exporter: restic backup ${name} has its repository in a file; name it in settings.restic.sources.") derived.skipped;
+    })
+    (mkIf (derived.zfs && cfg.derive) {
+      systemd.services.vulcan-exporter = {
+        path = [ config.boot.zfs.package ];
+        serviceConfig = {
+          PrivateDevices = false;
+          DevicePolicy = "closed";
+          DeviceAllow = [ "/dev/zfs rw" ];
+        };
+      };
+    })
+    (mkIf cfg.prometheus {
+      services.prometheus = {
+        scrapeConfigs = [{
+          job_name = "vulcan_exporter";
+          static_configs = [{ targets = cfg.listenAddresses; }];
+        }];
+        ruleFiles = map (name: "${cfg.package}/share/vulcan_exporter/alerts/${name}")
+          (builtins.filter (lib.hasSuffix ".yml") (builtins.attrNames (builtins.readDir ../../alerts)));
+      };
+    })
+    {
+      assertions = [
+        {
+          assertion = settings != { };
+          message = "services.vulcan-exporter: nothing to watch; set a collector in settings.";
+        }
+        {
+          assertion = unknown == [ ];
+          message = "services.vulcan-exporter.settings: unknown collectors ${toString unknown}; expected ${toString (builtins.attrNames collectors)}.";
+        }
+        {
+          assertion = missing == [ ];
+          message = "services.vulcan-exporter.credentials: the settings name ${toString missing}, which are not there.";
+        }
+        {
+          assertion = repeated == [ ];
+          message = "services.vulcan-exporter.settings: two sources of the same name in ${toString repeated}.";
+        }
+      ];
+      users.users.vulcan-exporter = {
+        isSystemUser = true;
+        group = "vulcan-exporter";
+        description = "Prometheus exporter";
+      };
+      users.groups.vulcan-exporter = { };
+      environment.etc."vulcan_exporter.yml".source = if cfg.checkConfig then checked else raw;
+      environment.systemPackages = [ cfg.package ];
+      systemd.packages = [ cfg.package ];
+      systemd.services.vulcan-exporter = {
+        wantedBy = [ "multi-user.target" ];
+        path = lib.optional (settings ? restic) pkgs.restic;
+        # The unit's arguments; words of ARGS are split at spaces.
+        environment.ARGS = toString (map (a: "--web.listen-address=${a}") cfg.listenAddresses ++ cfg.extraFlags);
+        reloadTriggers = [ config.environment.etc."vulcan_exporter.yml".source ];
+        serviceConfig = {
+          LoadCredential = lib.mapAttrsToList (name: path: "${name}:${path}") cfg.credentials;
+          SupplementaryGroups = cfg.groups;
+        };
+      };
+    }
+  ]);
+}

@@ -1,0 +1,205 @@
+// Package nixos_test generates the module's options and evaluates the module with Debian's nix,
+// over a small stand-in for nixpkgs' lib.
+package nixos_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"vulcan.lan/vulcan_exporter/collectors"
+	"vulcan.lan/vulcan_exporter/internal/collector"
+	"vulcan.lan/vulcan_exporter/internal/docs"
+	"vulcan.lan/vulcan_exporter/internal/testenv"
+)
+
+var update = flag.Bool("update", false, "rewrite options.nix")
+
+// TestOptions: the typed options are those of the collectors.
+func TestOptions(t *testing.T) {
+	var want bytes.Buffer
+	if err := docs.Nix(&want, collectors.All()); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile("options.nix", want.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile("options.nix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want.Bytes()) {
+		t.Error("options.nix is stale: go test ./deploy/nixos -update")
+	}
+}
+
+func nix(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	testenv.Need(t, "nix-instantiate")
+	cmd := exec.Command("nix-instantiate", args...)
+	state := t.TempDir()
+	cmd.Env = append(os.Environ(), "NIX_STATE_DIR="+state, "NIX_LOG_DIR="+state, "NIX_STORE_DIR=/nix/store", "NIX_REMOTE=dummy://", "NIX_CONFIG=build-users-group =", "HOME="+state)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return stderr.String(), err
+	}
+	return string(out), nil
+}
+
+// TestParse: every file is Nix, the flake and the VM test too.
+func TestParse(t *testing.T) {
+	files, err := filepath.Glob("*.nix")
+	if err != nil || len(files) < 6 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	if out, err := nix(t, append([]string{"--parse"}, files...)...); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+type machine struct {
+	Settings   json.RawMessage
+	Failed     []string
+	Warnings   []string
+	Check      string
+	Service    service
+	Prometheus struct {
+		ScrapeConfigs []map[string]any
+		RuleFiles     []string
+	}
+}
+
+type service struct {
+	Environment   map[string]string
+	ServiceConfig struct {
+		LoadCredential []string
+		DeviceAllow    []string
+	}
+}
+
+// eval evaluates the module on a host with the user's own configuration, both in Nix.
+func eval(t *testing.T, host, user string) (machine, string) {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := nix(t, "--eval", "--strict", "--json", "--expr",
+		"import "+dir+"/testdata/eval.nix { host = "+host+"; user.services.vulcan-exporter = { enable = true; } // "+user+"; }")
+	if err != nil {
+		return machine{}, out
+	}
+	var m machine
+	if err := json.Unmarshal([]byte(out), &m); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return m, ""
+}
+
+// load gives the settings that Nix made to the exporter's own reader.
+func (m machine) load(t *testing.T) []string {
+	t.Helper()
+	t.Setenv("CREDENTIALS_DIRECTORY", "/run/credentials/vulcan-exporter.service")
+	sources, err := collector.Load("vulcan_exporter.yml", m.Settings, collectors.All())
+	if err != nil {
+		t.Fatalf("the exporter refuses what Nix made: %v\n%s", err, m.Settings)
+	}
+	var ids []string
+	for _, s := range sources {
+		ids = append(ids, s.ID())
+	}
+	return ids
+}
+
+// TestDerive: what the host's configuration says is watched, and the user's settings are added.
+func TestDerive(t *testing.T) {
+	m, fault := eval(t, "import ./testdata/host.nix", `{
+		prometheus = true;
+		settings.criticalservice.units = [ "mine.service" ];
+		settings.restic.interval = "2h";
+		settings.homeassistant = { url = "http://127.0.0.1:8123"; token_file = "\${CREDENTIALS_DIRECTORY}/hass"; };
+		credentials.hass = "/run/secrets/hass";
+	}`)
+	if fault != "" {
+		t.Fatal(fault)
+	}
+	if len(m.Failed) > 0 {
+		t.Errorf("assertions: %v", m.Failed)
+	}
+	ids := m.load(t)
+	for _, want := range []string{"systemd/default", "criticalservice/default", "backup/default", "certificate/default", "zfs/default", "restic/Audio", "restic/local", "homeassistant/default"} {
+		if !slices.Contains(ids, want) {
+			t.Errorf("no source %s in %v", want, ids)
+		}
+	}
+	for _, want := range []string{
+		`"postgresql.service"`, `"nginx.service"`, `"dovecot2.service"`, `"sshd.service"`, `"redis-litellm.service"`, `"podman-litellm.service"`, `"container@secure-nginx.service"`, `"mine.service"`,
+		`"keep_daily":7`, `"keep_weekly":5`, `"location":"s3:s3.example.org/backups-audio"`, `"interval":"2h"`,
+		`"/var/lib/nginx-certs/www.crt"`, `"/var/lib/acme/acme.example.org/fullchain.pem"`, `"/var/lib/dovecot-certs/dovecot.crt"`,
+		`"restic-backups-*.service"`, `"postgresqlBackup*.service"`,
+	} {
+		if !bytes.Contains(m.Settings, []byte(want)) {
+			t.Errorf("no %s in %s", want, m.Settings)
+		}
+	}
+	for _, never := range []string{"grafana.service", "/never", "null", "/run/secrets"} {
+		if bytes.Contains(m.Settings, []byte(never)) {
+			t.Errorf("%s in %s", never, m.Settings)
+		}
+	}
+	credentials := []string{"hass:/run/secrets/hass", "restic-Audio-environment:/run/secrets/aws-keys", "restic-Audio-password:/run/secrets/restic-password", "restic-local-password:/run/secrets/restic-password"}
+	if got := m.Service.ServiceConfig.LoadCredential; !slices.Equal(got, credentials) {
+		t.Errorf("credentials %v, want %v", got, credentials)
+	}
+	if got := m.Service.ServiceConfig.DeviceAllow; !slices.Equal(got, []string{"/dev/zfs rw"}) {
+		t.Errorf("devices %v", got)
+	}
+	if got := m.Service.Environment["ARGS"]; got != "--web.listen-address=127.0.0.1:9847" {
+		t.Errorf("ARGS %s", got)
+	}
+	if len(m.Warnings) != 1 || !strings.Contains(m.Warnings[0], "hidden") {
+		t.Errorf("warnings %v", m.Warnings)
+	}
+	if len(m.Prometheus.ScrapeConfigs) != 1 || len(m.Prometheus.RuleFiles) < 10 {
+		t.Errorf("prometheus %+v", m.Prometheus)
+	}
+	if !strings.Contains(m.Check, "/bin/vulcan_exporter check ") {
+		t.Errorf("the build does not check the file: %s", m.Check)
+	}
+}
+
+// TestRefused: what the types, the assertions and nothing else catch.
+func TestRefused(t *testing.T) {
+	for user, want := range map[string]string{
+		`{ settings.backup.jobs = [ { unit = "x.service"; } ]; }`:                           "option services.vulcan-exporter.settings.backup.jobs.*.unit does not exist",
+		`{ settings.systemd.interval = "soon"; }`:                                           "settings.systemd.interval is not of type",
+		`{ settings.redis.sources = [ { name = "a"; password_file = "/nix/store/x"; } ]; }`: "password_file is not of type",
+		`{ settings.restic.sources = [ { name = "a b"; } ]; }`:                              "sources.*.name is not of type",
+		`{ settings.zfs.pools = "tank"; }`:                                                  "settings.zfs.pools is not",
+	} {
+		if _, fault := eval(t, "{ }", user); !strings.Contains(fault, want) {
+			t.Errorf("%s: %q, want %s", user, fault, want)
+		}
+	}
+	for user, want := range map[string]string{
+		`{ derive = false; }`:           "nothing to watch",
+		`{ settings.barometer = { }; }`: "unknown collectors barometer",
+		`{ settings.homeassistant.token_file = "\${CREDENTIALS_DIRECTORY}/hass"; }`:                           "the settings name hass",
+		`{ settings.redis.sources = [ { name = "a"; address = "x:1"; } { name = "a"; address = "y:1"; } ]; }`: "two sources of the same name in redis",
+	} {
+		m, fault := eval(t, "{ }", user)
+		if fault != "" || len(m.Failed) != 1 || !strings.Contains(m.Failed[0], want) {
+			t.Errorf("%s: %v %s, want %s", user, m.Failed, fault, want)
+		}
+	}
+}
