@@ -140,10 +140,10 @@ func (c *Client) do(ctx context.Context, call call, read func(io.Reader) error) 
 	}
 	var e *Error
 	if !errors.As(err, &e) {
-		e = &Error{Reason: transportReason(err), Message: cut(err.Error()), err: err}
+		e = &Error{Reason: transportReason(err), Message: err.Error(), err: err}
 	}
 	e.Path = call.path
-	e.Message = strings.ReplaceAll(e.Message, token.Reveal(), "<token>")
+	e.Message = cut(redact(e.Message, token.Reveal()))
 	if e.Reason == ReasonPermission {
 		e.Message += " The token's user lacks the permission " + call.permission + "."
 	}
@@ -165,8 +165,8 @@ func (c *Client) exchange(ctx context.Context, call call, token string, read fun
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		message, _ := io.ReadAll(io.LimitReader(resp.Body, maxMessage))
-		return httpError{resp.StatusCode, cut(string(message))}
+		message, _ := io.ReadAll(io.LimitReader(resp.Body, 16*maxMessage))
+		return httpError{resp.StatusCode, cut(redact(string(message), token))}
 	}
 	body := &bounded{r: resp.Body, left: c.opts.MaxBytes, max: c.opts.MaxBytes}
 	if err := read(body); err != nil {
@@ -203,6 +203,9 @@ func (c *Client) request(ctx context.Context, call call, token string) (*http.Re
 	req.Header.Set("Authorization", "Bearer "+token)
 	return req, nil
 }
+
+// redact takes the token out of text of unknown origin, before it is cut.
+func redact(s, token string) string { return strings.ReplaceAll(s, token, "<token>") }
 
 // cut makes text of unknown origin fit for one line of a log.
 func cut(s string) string {
