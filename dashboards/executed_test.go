@@ -20,6 +20,7 @@ const (
 // those of the captured inputs included, there is no exception.
 var empty = map[string]string{
 	"certificates.json: Why is something wrong? B":  "each file can be read; the captured ones cannot",
+	"monitoring.json: Which targets are down? A":    "none is; another host is down",
 	"services.json: Which units have failed? A":     "none has; among the captured ones some have",
 	"services.json: Which unit files are broken? A": "none is; among the captured ones some are",
 }

@@ -214,6 +214,9 @@ var said = []struct {
 	say(`^container_state.*speedtest.*"running"`, during(5*hour, 4.6*hour, 0, 1)),
 	say(`^container_state.*speedtest.*"exited"`, during(5*hour, 4.6*hour, 1, 0)),
 	say(`^probe_success.*wallabag`, during(5*hour, 4.6*hour, 0, 1)),
+	say(`^up.*"grafana"`, during(13*hour, 12.8*hour, 0, 1)),
+	say(`^up\{`, is(1)),
+	say(`nginx_log_responses_total.*"5xx"`, counts(0.002)),
 	say(`^node_timex_sync_status`, during(20*hour, 19*hour, 0, 1)),
 	say(`^node_scrape_collector_success.*rapl`, is(0)), // no alert names it
 	say(`^certificate_chain_valid.*grafana`, is(0)),

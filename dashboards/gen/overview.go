@@ -27,7 +27,7 @@ func overview(all alerts, areas []*board) *board {
 	b.line(7, b.states(areas))
 	b.line(8, list("Which alerts fire?", "Those of severity info need nobody; they are listed all the same. The name leads to the runbook.",
 		[]string{"severity", "alertname", "instance", "source", "name"},
-		col("Since", "dateTimeFromNow", `1000 * (ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate="firing"})`),
+		col("Since", "dateTimeFromNow", `1000 * (ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate="firing", alertname!="Watchdog"})`),
 	).sorted("Since", true).none("none"))
 	b.panels[len(b.panels)-1].Panel.FieldConfig.Overrides = append(b.panels[len(b.panels)-1].Panel.FieldConfig.Overrides, toRunbook())
 	b.line(10, b.history(areas))

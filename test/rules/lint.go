@@ -228,7 +228,7 @@ func walk(expr string, visit func(s *parser.VectorSelector, around []parser.Node
 
 // windows are the fixed ranges that a panel may ask about, if its title or description says so:
 // the hour is then the question, whatever the width of the screen.
-var windows = map[string]string{"5m": "5 minutes", "15m": "15 minutes", "30m": "30 minutes", "1h": "hour", "6h": "6 hours", "24h": "24 hours", "1d": "24 hours"}
+var windows = map[string]string{"5m": "5 minutes", "10m": "10 minutes", "15m": "15 minutes", "30m": "30 minutes", "1h": "hour", "6h": "6 hours", "24h": "24 hours", "1d": "24 hours"}
 
 // alertWindows are ranges that are taken from an alert with its whole expression, or belong to
 // one: the number beside the alert must be the alert's number.
