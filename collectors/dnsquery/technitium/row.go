@@ -5,6 +5,9 @@ import (
 	"strconv"
 )
 
+// maxAhead bounds what is allocated on the word of an answer.
+const maxAhead = 10000
+
 type rowDecoder struct {
 	// clients keeps one string for each address of the page: most rows repeat one.
 	clients map[string]string
@@ -19,7 +22,7 @@ func (d *rowDecoder) decode(s *scanner, page *Page, perPage int) {
 		}
 		if page.Rows == nil {
 			// As many as the head of the answer promises, if it stands before the rows.
-			page.Rows = make([]Row, 0, min(int64(perPage), max(page.TotalEntries, 16)))
+			page.Rows = make([]Row, 0, min(int64(perPage), max(page.TotalEntries, 16), maxAhead))
 		}
 		page.Rows = append(page.Rows, Row{})
 		if !d.row(s, &page.Rows[len(page.Rows)-1]) {
