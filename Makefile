@@ -3,7 +3,7 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: deb sbom vuln run build test vet lint bench fuzz rules docs tools setup dashboards clean
+.PHONY: deb sbom vuln run build test vet lint bench fuzz rules docs tools setup dashboards clean demo soak
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -13,6 +13,7 @@ BIN      := $(CURDIR)/.tools/bin
 LISTEN   ?= 127.0.0.1:9847
 PACKAGES ?= ./...
 FUZZTIME ?= 10s
+SOAK     ?= 1h
 # The race detector needs cgo; VULCAN_REQUIRE_ALL=1 (CI) makes a missing gcc a failure.
 RACE     := $(if $(shell command -v gcc),-race)
 
@@ -47,6 +48,12 @@ lint: $(BIN)/golangci-lint ## gofmt, golangci-lint, generated files are fresh.
 
 bench: ## Cost per scrape; see docs/performance.md.
 	go test -run '^$$' -bench . -p 1 $(PACKAGES)
+
+demo: $(BIN)/alertmanager $(BIN)/promtool ## A whole host on loopback with a page to break it; as root on Debian.
+	go test ./test/demo -count 1 -v -timeout 0 -args -demo.open=24h
+
+soak: ## An hour of random faults over all collectors; SOAK=3m for less.
+	go test ./test/soak -count 1 -v -timeout 0 -args -soak.duration=$(SOAK)
 
 fuzz: ## FUZZTIME for every fuzz target.
 	test/fuzz.sh $(FUZZTIME)
