@@ -217,6 +217,7 @@ var said = []struct {
 	say(`^up.*"grafana"`, during(13*hour, 12.8*hour, 0, 1)),
 	say(`^up\{`, is(1)),
 	say(`nginx_log_responses_total.*"5xx"`, counts(0.002)),
+	say(`^litellm_gateway_up`, during(3*hour, 2.9*hour, 0, 1)),
 	say(`^node_timex_sync_status`, during(20*hour, 19*hour, 0, 1)),
 	say(`^node_scrape_collector_success.*rapl`, is(0)), // no alert names it
 	say(`^certificate_chain_valid.*grafana`, is(0)),
