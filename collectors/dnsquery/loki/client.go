@@ -1,0 +1,143 @@
+package loki
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"vulcan.lan/vulcan_exporter/internal/httpjson"
+)
+
+// maxMessage is what is read of an answer: Loki names some ten entries in one.
+const maxMessage = 16 << 10
+
+// client speaks the push API.
+type client struct {
+	o    Options
+	http *http.Client
+	enc  *encoder
+}
+
+func newClient(o Options) *client {
+	c := &client{o: o, enc: newEncoder()}
+	transport := &http.Transport{
+		MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 10 * time.Second,
+		DialTLSContext: c.dialTLS,
+	}
+	c.http = &http.Client{
+		Transport: transport, Timeout: o.Timeout,
+		// A redirect would carry the credentials to another host.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c
+}
+
+// credentialsError is a file of ours that cannot be used.
+type credentialsError struct{ err error }
+
+func (e credentialsError) Error() string { return e.err.Error() }
+func (e credentialsError) Unwrap() error { return e.err }
+
+// dialTLS reads the files at each connection, so that renewed ones need no reload.
+func (c *client) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.o.CAFile != "" {
+		pem, err := os.ReadFile(c.o.CAFile)
+		if err != nil {
+			return nil, credentialsError{err}
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, credentialsError{fmt.Errorf("%s holds no certificate", c.o.CAFile)}
+		}
+	}
+	if c.o.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.o.CertFile, c.o.KeyFile)
+		if err != nil {
+			return nil, credentialsError{err}
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return (&tls.Dialer{Config: cfg}).DialContext(ctx, network, address)
+}
+
+// push sends entries once.
+func (c *client) push(ctx context.Context, entries []Entry) verdict {
+	status, header, message, err := c.post(ctx, entries)
+	if err != nil {
+		return verdict{kind: failed, reason: failReason(err), message: err.Error()}
+	}
+	return judge(status, header, message)
+}
+
+func (c *client) post(ctx context.Context, entries []Entry) (status int, header http.Header, message string, err error) {
+	body, err := c.enc.body(entries)
+	if err != nil {
+		return 0, nil, "", err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.o.endpoint(), bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, "", err
+	}
+	if err := c.headers(req.Header); err != nil {
+		return 0, nil, "", err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return 0, nil, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxMessage))
+	if err != nil && resp.StatusCode < 300 {
+		err = nil // the status is the answer; what follows it does not matter
+	}
+	return resp.StatusCode, resp.Header, strings.TrimSpace(strings.ToValidUTF8(string(text), "?")), err
+}
+
+func (c *client) headers(h http.Header) error {
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Encoding", "gzip")
+	h.Set("User-Agent", "vulcan_exporter")
+	if c.o.Tenant != "" {
+		h.Set("X-Scope-OrgID", c.o.Tenant)
+	}
+	switch {
+	case c.o.TokenFile != "":
+		token, err := c.o.TokenFile.Read()
+		if err != nil {
+			return credentialsError{err}
+		}
+		h.Set("Authorization", "Bearer "+token.Reveal())
+	case c.o.Username != "":
+		password, err := c.o.PasswordFile.Read()
+		if err != nil {
+			return credentialsError{err}
+		}
+		(&http.Request{Header: h}).SetBasicAuth(c.o.Username, password.Reveal())
+	}
+	return nil
+}
+
+// failReason classifies an error of the way to Loki.
+func failReason(err error) string {
+	var own credentialsError
+	if errors.As(err, &own) {
+		return FailCredentials
+	}
+	switch httpjson.Reason(err) {
+	case httpjson.ReasonTimeout:
+		return FailTimeout
+	case httpjson.ReasonTLS:
+		return FailTLS
+	}
+	return FailConnection
+}
