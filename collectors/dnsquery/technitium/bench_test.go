@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"syscall"
@@ -76,6 +77,6 @@ func pageOf(n int) []byte {
 		"entriesPerPage": {fmt.Sprint(n)}, "descendingOrder": {"false"},
 	}
 	w := httptest.NewRecorder()
-	s.ServeHTTP(w, httptest.NewRequest("GET", "/api/logs/query?"+form.Encode(), nil))
+	s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/logs/query?"+form.Encode(), nil))
 	return w.Body.Bytes()
 }

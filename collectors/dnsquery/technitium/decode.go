@@ -32,9 +32,9 @@ func decodeEnvelope(r io.Reader, m members, flat bool) error {
 	s.object(func(name string) {
 		switch {
 		case name == "status":
-			env.status, _ = s.text()
+			env.status = s.text()
 		case name == "errorMessage":
-			env.message, _ = s.text()
+			env.message = s.text()
 		case flat:
 			m.read(s, name)
 		case name != "response":

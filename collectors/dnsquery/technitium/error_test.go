@@ -77,7 +77,7 @@ func errorCases(t *testing.T) []errorCase {
 		{name: "half", want: ReasonDecode, server: fault(technitiumtest.Body(`{"response":{"pageNumber":1,`))},
 		{name: "two values", want: ReasonDecode, server: fault(technitiumtest.Body(`{"status":"ok","response":{"pageNumber":1,"totalPages":1,"totalEntries":0,"entries":[]}}{}`))},
 		{name: "too long", want: ReasonDecode, message: "longer than 1000 bytes", client: func(o *Options) { o.MaxBytes = 1000 }},
-		{name: "endless", want: ReasonDecode, message: "longer than", client: func(o *Options) { o.MaxBytes = 8 << 20 }, server: fault(endless)},
+		{name: "endless", want: ReasonDecode, message: "longer than", client: func(o *Options) { o.MaxBytes = 2 << 20 }, server: fault(endless)},
 		{name: "endless value", want: ReasonDecode, message: "more than 1 MiB", server: fault(endlessString)},
 		{name: "more rows than asked for", want: ReasonDecode, message: "more rows", server: fault(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			_ = r.ParseForm()

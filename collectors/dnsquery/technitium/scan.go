@@ -147,7 +147,7 @@ func (s *scanner) word() []byte {
 	start := s.pos
 	for i := start; ; {
 		for ; i < len(s.buf); i++ {
-			if c := s.buf[i]; !(c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E') {
+			if !wordCharacter(s.buf[i]) {
 				break
 			}
 		}
@@ -161,6 +161,10 @@ func (s *scanner) word() []byte {
 		}
 		start, i = start-moved, i-moved
 	}
+}
+
+func wordCharacter(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E'
 }
 
 func (s *scanner) checkWord(w []byte) []byte {

@@ -10,25 +10,36 @@ import (
 	"time"
 )
 
-// Outcomes are the numbers of queries by what became of them, under the API's names without
-// "total" and with a lower first letter: queries, noError, serverFailure, nxDomain, refused,
-// authoritative, recursive, cached, blocked, dropped, clients. What an answer lacks is absent.
+// Outcomes are numbers of queries by what became of them: of all by response code (no_error,
+// server_failure, nx_domain, refused) and of all by origin of the answer (authoritative, recursive,
+// cached, blocked, dropped), their total, and the number of clients. What an answer lacks is absent.
 type Outcomes map[string]int64
 
-var outcomeNames = map[string]string{
-	"totalQueries": "queries", "totalNoError": "noError", "totalServerFailure": "serverFailure",
-	"totalNxDomain": "nxDomain", "totalRefused": "refused", "totalAuthoritative": "authoritative",
-	"totalRecursive": "recursive", "totalCached": "cached", "totalBlocked": "blocked",
-	"totalDropped": "dropped", "totalClients": "clients",
+var outcomes = []struct{ api, name string }{
+	{"totalQueries", "total"}, {"totalNoError", "no_error"}, {"totalServerFailure", "server_failure"},
+	{"totalNxDomain", "nx_domain"}, {"totalRefused", "refused"}, {"totalAuthoritative", "authoritative"},
+	{"totalRecursive", "recursive"}, {"totalCached", "cached"}, {"totalBlocked", "blocked"},
+	{"totalDropped", "dropped"}, {"totalClients", "clients"},
 }
 
 // OutcomeNames lists the keys that Outcomes can have.
 func OutcomeNames() []string {
-	names := make([]string, 0, len(outcomeNames))
-	for _, name := range outcomeNames {
-		names = append(names, name)
+	names := make([]string, len(outcomes))
+	for i, o := range outcomes {
+		names[i] = o.name
 	}
 	return names
+}
+
+// read takes the value of a member; false if it is none of ours.
+func (o Outcomes) read(s *scanner, api string) bool {
+	for _, known := range outcomes {
+		if known.api == api {
+			o[known.name] = s.integer()
+			return true
+		}
+	}
+	return false
 }
 
 // Stats is the dashboard of the last hour.
@@ -54,9 +65,10 @@ func (c *Client) Stats(ctx context.Context) (Stats, error) {
 		"stats": func(s *scanner) {
 			found = true
 			s.object(func(name string) {
-				if outcome, ok := outcomeNames[name]; ok {
-					stats.Window[outcome] = s.integer()
-				} else if field, ok := counts[name]; ok {
+				if stats.Window.read(s, name) {
+					return
+				}
+				if field, ok := counts[name]; ok {
 					n := s.integer()
 					*field = &n
 				} else {
@@ -88,9 +100,7 @@ func (c *Client) Lifetime(ctx context.Context) (Lifetime, error) {
 		"uptimestamp": func(s *scanner) { life.Started = s.time() },
 		"lifetimeCounters": func(s *scanner) {
 			s.object(func(name string) {
-				if outcome, ok := outcomeNames[name]; ok {
-					life.Counts[outcome] = s.integer()
-				} else {
+				if !life.Counts.read(s, name) {
 					s.skip()
 				}
 			})
@@ -140,9 +150,9 @@ func (s *scanner) zone() Zone {
 	s.object(func(name string) {
 		switch name {
 		case "name":
-			z.Name, _ = s.text()
+			z.Name = s.text()
 		case "type":
-			z.Type, _ = s.text()
+			z.Type = s.text()
 		case "internal":
 			z.Internal = s.boolean()
 		case "disabled":
@@ -178,7 +188,7 @@ func (c *Client) Settings(ctx context.Context) (Settings, error) {
 	hours, found := int64(0), false
 	call := call{path: "/api/settings/get", permission: "Settings: View"}
 	err := c.read(ctx, call, members{
-		"version":                      func(s *scanner) { set.Version, _ = s.text() },
+		"version":                      func(s *scanner) { set.Version = s.text() },
 		"uptimestamp":                  func(s *scanner) { set.Started = s.time() },
 		"enableBlocking":               func(s *scanner) { set.Blocking, found = s.boolean(), true },
 		"temporaryDisableBlockingTill": func(s *scanner) { set.BlockingOffUntil = s.time() },
@@ -229,7 +239,7 @@ func (c *Client) Session(ctx context.Context) (Session, error) {
 		s.object(func(name string) {
 			switch name {
 			case "version":
-				session.Version, _ = s.text()
+				session.Version = s.text()
 			case "permissions":
 				permissions(s)
 			default:
@@ -238,7 +248,7 @@ func (c *Client) Session(ctx context.Context) (Session, error) {
 		})
 	}
 	// Unlike all other answers its parts are not inside of a response.
-	parts := members{"username": func(s *scanner) { session.User, _ = s.text() }, "info": info}
+	parts := members{"username": func(s *scanner) { session.User = s.text() }, "info": info}
 	err := c.do(ctx, call, func(r io.Reader) error { return decodeEnvelope(r, parts, true) })
 	if err == nil && session.Version == "" {
 		err = missing(call, "info.version")
@@ -260,8 +270,8 @@ func (c *Client) Update(ctx context.Context) (Update, error) {
 	call := call{path: "/api/user/checkForUpdate"}
 	err := c.read(ctx, call, members{
 		"updateAvailable": func(s *scanner) { update.Available, found = s.boolean(), true },
-		"currentVersion":  func(s *scanner) { update.Current, _ = s.text() },
-		"updateVersion":   func(s *scanner) { update.Version, _ = s.text() },
+		"currentVersion":  func(s *scanner) { update.Current = s.text() },
+		"updateVersion":   func(s *scanner) { update.Version = s.text() },
 	})
 	if err == nil && !found {
 		err = missing(call, "updateAvailable")

@@ -42,8 +42,8 @@ func testStats(t *testing.T, c *Client) {
 	t.Helper()
 	stats, err := c.Stats(t.Context())
 	want := Outcomes{
-		"queries": 10, "noError": 5, "nxDomain": 5, "blocked": 5, "recursive": 5, "clients": 1,
-		"serverFailure": 0, "refused": 0, "authoritative": 0, "cached": 0, "dropped": 0,
+		"total": 10, "no_error": 5, "nx_domain": 5, "blocked": 5, "recursive": 5, "clients": 1,
+		"server_failure": 0, "refused": 0, "authoritative": 0, "cached": 0, "dropped": 0,
 	}
 	if err != nil || !maps.Equal(stats.Window, want) || stats.CachedEntries == nil || *stats.CachedEntries != 1234 ||
 		stats.BlockListZones == nil || *stats.BlockListZones != 98765 || stats.Zones == nil || *stats.Zones != 4 {
@@ -65,11 +65,11 @@ func testLifetime(t *testing.T, c *Client, s *technitiumtest.Server, started tim
 		}
 		return
 	}
-	if err != nil || life.Counts["queries"] != 11 || life.Counts["blocked"] != 5 || !life.Started.Equal(started) {
+	if err != nil || life.Counts["total"] != 11 || life.Counts["blocked"] != 5 || !life.Started.Equal(started) {
 		t.Errorf("%+v, %v", life, err)
 	}
 	s.Restart()
-	if life, err := c.Lifetime(t.Context()); err != nil || life.Counts["queries"] != 0 {
+	if life, err := c.Lifetime(t.Context()); err != nil || life.Counts["total"] != 0 {
 		t.Errorf("after a restart: %+v, %v", life, err)
 	}
 }

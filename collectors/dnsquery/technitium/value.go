@@ -26,14 +26,14 @@ func (s *scanner) array(element func()) {
 	}
 }
 
-// text reads a string, number or boolean as text, and null as "". It returns false for what is
-// none of them.
-func (s *scanner) text() (string, bool) {
-	b, ok := s.bytes()
-	return string(b), ok
+// text reads a string, number or boolean as text, and everything else as "".
+func (s *scanner) text() string {
+	b, _ := s.bytes()
+	return string(b)
 }
 
-// bytes is text that is valid until the next call only.
+// bytes is text that is valid until the next call only, nil for null. It returns false for an
+// object or array.
 func (s *scanner) bytes() ([]byte, bool) {
 	switch s.peek() {
 	case '"':

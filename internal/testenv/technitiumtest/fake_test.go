@@ -44,7 +44,7 @@ func ask(t *testing.T, s *Server, params ...string) (page, string) {
 	for i := 0; i < len(params); i += 2 {
 		form.Set(params[i], params[i+1])
 	}
-	r := httptest.NewRequest("POST", "/api/logs/query", strings.NewReader(form.Encode()))
+	r := httptest.NewRequest(http.MethodPost, "/api/logs/query", strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return do(t, s, r)
 }
@@ -263,7 +263,7 @@ func TestRefusals(t *testing.T) {
 		refused("error: Access was denied.")
 		s.Allow("Logs")
 		refused("")
-		bearer := httptest.NewRequest("GET", "/api/logs/query?"+url.Values{"name": {SQLite.Name}, "classPath": {SQLite.ClassPath}}.Encode(), nil)
+		bearer := httptest.NewRequest(http.MethodGet, "/api/logs/query?"+url.Values{"name": {SQLite.Name}, "classPath": {SQLite.ClassPath}}.Encode(), nil)
 		bearer.Header.Set("Authorization", "Bearer "+Token)
 		if _, got := do(t, s, bearer); (got == "") != (version == "15.2") {
 			t.Errorf("bearer: %q", got)
