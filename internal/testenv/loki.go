@@ -3,6 +3,7 @@ package testenv
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -32,8 +33,9 @@ type Loki struct {
 type LokiOptions struct {
 	// Limits and Ingester are settings of limits_config and ingester, as in the YAML file.
 	Limits, Ingester map[string]any
-	// Tenants makes each request name its tenant.
-	Tenants bool
+	// Tenants makes each request name its tenant; the limits are those of each that differ. nil:
+	// Loki has one tenant only.
+	Tenants map[string]map[string]any
 	// ConfigFile is used instead of all that; only its folder and ports are replaced.
 	ConfigFile string
 }
@@ -45,6 +47,7 @@ func StartLoki(t testing.TB, options LokiOptions) *Loki {
 	l := &Loki{Port: FreePort(t), options: options}
 	l.Dir, _ = serverDir(t, "vloki", "nobody")
 	l.URL = fmt.Sprintf("http://127.0.0.1:%d", l.Port)
+	l.SetTenants(t, options.Tenants)
 	file := options.ConfigFile
 	if file == "" {
 		file = filepath.Join(l.Dir, "loki.yml")
@@ -57,27 +60,41 @@ func StartLoki(t testing.TB, options LokiOptions) *Loki {
 		}
 	}
 	l.args = []string{
-		"-config.file", file, "-log.level=warn", "-common.storage.ring.instance-addr=127.0.0.1",
+		"-config.file", file, "-log.level=warn",
 		"-server.http-listen-address=127.0.0.1", "-server.http-listen-port", strconv.Itoa(l.Port),
 		"-server.grpc-listen-address=127.0.0.1", "-server.grpc-listen-port", strconv.Itoa(FreePort(t)),
 		"-common.path-prefix", l.Dir,
-		// A lone Loki waits for no other and tells nobody about itself.
+		// A lone Loki waits for no other, finds its own parts at once and tells nobody about itself.
+		"-frontend.scheduler-dns-lookup-period=100ms", "-querier.dns-lookup-period=100ms",
 		"-ingester.min-ready-duration=0s", "-ingester.final-sleep=0s", "-reporting.enabled=false",
 	}
 	l.Start(t)
 	return l
 }
 
+// SetTenants replaces the limits of the tenants; a running Loki follows within the second.
+func (l *Loki) SetTenants(t testing.TB, tenants map[string]map[string]any) {
+	t.Helper()
+	content, err := yaml.Marshal(map[string]any{"overrides": tenants})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(l.overrides(), content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (l *Loki) overrides() string { return filepath.Join(l.Dir, "overrides.yml") }
+
 func (l *Loki) config() map[string]any {
 	limits := map[string]any{"allow_structured_metadata": true, "volume_enabled": false}
-	for name, value := range l.options.Limits {
-		limits[name] = value
-	}
+	maps.Copy(limits, l.options.Limits)
 	return map[string]any{
-		"auth_enabled": l.options.Tenants,
+		"auth_enabled":   l.options.Tenants != nil,
+		"runtime_config": map[string]any{"file": l.overrides(), "period": "200ms"},
 		"common": map[string]any{
-			"replication_factor": 1,
-			"ring":               map[string]any{"kvstore": map[string]any{"store": "inmemory"}},
+			"replication_factor": 1, "instance_addr": "127.0.0.1",
+			"ring": map[string]any{"kvstore": map[string]any{"store": "inmemory"}},
 			"storage": map[string]any{"filesystem": map[string]any{
 				"chunks_directory": filepath.Join(l.Dir, "chunks"), "rules_directory": filepath.Join(l.Dir, "rules"),
 			}},
@@ -126,6 +143,19 @@ func (l *Loki) Stop(t testing.TB) {
 		t.Fatal(err)
 	}
 	_ = l.process.Wait(t, 2*time.Minute)
+}
+
+// Flush lets it write all chunks that are in memory to its store.
+func (l *Loki) Flush(t testing.TB) {
+	t.Helper()
+	resp, err := http.Post(l.URL+"/flush", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		t.Fatalf("flush: status %d", resp.StatusCode)
+	}
 }
 
 // Kill ends it as a crash does.

@@ -7,37 +7,50 @@ import "slices"
 // empty the queue.
 const maxTries = 5
 
+// part is a piece of a batch that is not settled.
+type part struct {
+	entries []Entry
+	// doubt: Loki may have some of the entries already, from a push that it has not accepted as a
+	// whole. asked: it was asked which, after a push that it refused.
+	doubt, asked bool
+}
+
 // delivery is the work on one batch: parts still to be settled, the next one last.
 type delivery struct {
-	work    [][]Entry
+	work    []part
 	dropped map[string]int64
 	tries   int // of the next part, alone and suspect
 }
 
+func (d *delivery) next() *part { return &d.work[len(d.work)-1] }
+
 // settle does what an answer to the next part asks for. It is false where the part, or what is
 // made of it, is to be sent after a pause.
 func (d *delivery) settle(v verdict) bool {
-	part := d.work[len(d.work)-1]
+	next := d.next()
 	switch v.kind {
 	case accepted:
 		d.replace()
 	case failed:
+		next.doubt = next.doubt || v.partial()
 		// A batch above what Loki takes at once, or of which it took the beginning, gets in by
 		// halves only.
-		if v.reason == FailRateLimit && len(part) > 1 {
-			d.halve(part)
+		if v.reason == FailRateLimit && len(next.entries) > 1 {
+			d.halve()
 		}
 		return false
 	case refused, suspect:
-		return d.refusal(part, v)
+		next.doubt = next.doubt || !next.asked
+		return d.refusal(v)
 	}
 	return true
 }
 
 // refusal finds the entries that are refused. The others of the part are in Loki already, which
 // tells of some refused entries only, so what is left is sent until nothing is refused.
-func (d *delivery) refusal(part []Entry, v verdict) bool {
-	if len(part) == 1 {
+func (d *delivery) refusal(v verdict) bool {
+	entries := d.next().entries
+	if len(entries) == 1 {
 		if v.kind == suspect {
 			if d.tries++; d.tries < maxTries {
 				return false
@@ -47,35 +60,52 @@ func (d *delivery) refusal(part []Entry, v verdict) bool {
 		d.replace()
 		return v.kind == refused // what is suspect is suspect until something is accepted
 	}
-	byStream := streams(part)
+	byStream := streams(entries)
 	if !v.oldest.IsZero() && (v.reason == DropTooOld || len(byStream) == 1) {
-		rest := slices.DeleteFunc(slices.Clone(part), func(e Entry) bool { return e.Time.Before(v.oldest) })
-		if n := len(part) - len(rest); n > 0 {
+		rest := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool { return e.Time.Before(v.oldest) })
+		if n := len(entries) - len(rest); n > 0 {
 			d.dropped[v.reason] += int64(n)
 			d.replace(rest)
 			return true
 		}
 	}
-	if len(byStream) > 1 {
+	switch {
+	case d.next().doubt: // the part is sent again without what is in Loki
+	case len(byStream) > 1:
 		d.replace(byStream...)
-	} else {
-		d.halve(part)
+	default:
+		d.halve()
 	}
 	return true
 }
 
-func (d *delivery) halve(part []Entry) {
-	half := len(part) / 2
-	d.replace(part[:half], part[half:])
+func (d *delivery) halve() {
+	entries := d.next().entries
+	half := len(entries) / 2
+	d.replace(entries[:half], entries[half:])
 }
 
 // replace puts parts in the place of the next one; the first is then the next.
 func (d *delivery) replace(parts ...[]Entry) {
+	old := *d.next()
 	d.work = d.work[:len(d.work)-1]
 	d.tries = 0
-	for _, part := range slices.Backward(parts) {
-		if len(part) > 0 {
-			d.work = append(d.work, part)
+	for _, entries := range slices.Backward(parts) {
+		if len(entries) > 0 {
+			d.work = append(d.work, part{entries, old.doubt, old.asked})
 		}
+	}
+}
+
+// resolve takes out of the next part what Loki has.
+func (d *delivery) resolve(missing []Entry) {
+	next := d.next()
+	if len(missing) < len(next.entries) {
+		next.entries = missing
+		d.tries = 0
+	}
+	next.doubt, next.asked = false, true
+	if len(missing) == 0 {
+		d.replace()
 	}
 }

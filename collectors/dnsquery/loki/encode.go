@@ -60,12 +60,18 @@ func streams(entries []Entry) [][]Entry {
 	return parts
 }
 
+// appendObject leaves out empty values, which mean for Loki that there is no such label.
 func appendObject(b []byte, labels []Label) []byte {
 	b = append(b, '{')
-	for i, l := range labels {
-		if i > 0 {
+	first := true
+	for _, l := range labels {
+		if l.Value == "" {
+			continue
+		}
+		if !first {
 			b = append(b, ',')
 		}
+		first = false
 		b = appendString(b, l.Name)
 		b = append(b, ':')
 		b = appendString(b, l.Value)

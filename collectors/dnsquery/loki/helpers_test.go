@@ -1,7 +1,6 @@
 package loki
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -135,12 +134,4 @@ func sameRows(t testing.TB, l *testenv.Loki, tenant string, want []Entry) {
 	if n := l.Count(t, tenant, query, end); n != int64(len(want)) {
 		t.Fatalf("%s: %d, want %d", query, n, len(want))
 	}
-}
-
-func asMap(labels []Label) map[string]string {
-	m := make(map[string]string)
-	for _, l := range labels {
-		m[l.Name] = cmp.Or(m[l.Name], l.Value)
-	}
-	return m
 }

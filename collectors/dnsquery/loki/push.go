@@ -2,6 +2,7 @@ package loki
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -35,6 +36,8 @@ type Pusher struct {
 	limit  int           // bytes of a batch, less than BatchBytes while Loki limits the rate
 	pause  time.Duration // the next one; 0 after a success
 	reason string        // of the failure that was logged
+	begun  bool          // the first batch of this Run is settled
+	mute   bool          // Loki could not be asked, and that was logged
 
 	mu    sync.Mutex
 	stats Stats
@@ -72,6 +75,7 @@ func (p *Pusher) Stats() Stats {
 // again by the next Run. An error is one of the queue's files. One Run at a time.
 func (p *Pusher) Run(ctx context.Context) error {
 	defer p.client.http.CloseIdleConnections()
+	p.begun = false
 	for ctx.Err() == nil {
 		entries, next, err := p.q.Read(p.q.Acked(), p.limit)
 		if err != nil {
@@ -103,10 +107,16 @@ func (p *Pusher) Run(ctx context.Context) error {
 
 // deliver returns when each entry is in Loki or given up; ok is false where ctx ended before.
 func (p *Pusher) deliver(ctx context.Context, entries []Entry) (dropped map[string]int64, ok bool) {
-	d := delivery{dropped: make(map[string]int64), work: [][]Entry{entries}}
+	// What a process before this one sent and did not acknowledge is in doubt.
+	d := delivery{dropped: make(map[string]int64), work: []part{{entries: entries, doubt: !p.begun}}}
 	for len(d.work) > 0 {
-		part := d.work[len(d.work)-1]
-		v := p.push(ctx, part)
+		if d.next().doubt {
+			if !p.resolve(ctx, &d) {
+				return nil, false
+			}
+			continue
+		}
+		v := p.push(ctx, d.next().entries)
 		if ctx.Err() != nil {
 			return nil, false
 		}
@@ -119,10 +129,45 @@ func (p *Pusher) deliver(ctx context.Context, entries []Entry) (dropped map[stri
 			return nil, false
 		}
 	}
+	p.begun = true
 	for reason, n := range d.dropped {
 		p.logger.Warn("Loki does not take some entries; they are given up", "reason", reason, "entries", n)
 	}
 	return d.dropped, true
+}
+
+// maxAsks is how often Loki is asked for what it has before all is sent again.
+const maxAsks = 3
+
+// resolve asks Loki for what it has of the next part. It is false where ctx ended before.
+func (p *Pusher) resolve(ctx context.Context, d *delivery) bool {
+	// What the process before this one sent may still be on its way into Loki.
+	if !p.begun && !p.wait(ctx, 0) {
+		return false
+	}
+	for try := 1; ; try++ {
+		inner, cancel := context.WithTimeout(ctx, p.o.Timeout)
+		missing, err := p.client.missing(inner, d.next().entries)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return false
+		case err == nil:
+			d.resolve(missing)
+			p.mute = false
+			return true
+		case errors.Is(err, errForbidden) || try == maxAsks:
+			if !p.mute {
+				p.logger.Info("Loki cannot be asked for what it has; a batch whose answer was lost is sent again as a whole", "err", err)
+			}
+			p.mute = true
+			d.resolve(d.next().entries)
+			return true
+		}
+		if !p.wait(ctx, 0) {
+			return false
+		}
+	}
 }
 
 // push sends entries once and counts how that went.

@@ -19,6 +19,17 @@ type verdict struct {
 	wait    time.Duration // what the answer asks to wait, 0: nothing
 }
 
+// partial tells whether Loki may have taken some entries of a push that failed.
+func (v verdict) partial() bool {
+	switch v.reason {
+	case FailTimeout, FailConnection, FailServer, FailStreamLimit:
+		return true
+	case FailRateLimit: // the tenant's limit is for a push as a whole, a stream's is not
+		return !strings.Contains(v.message, "ingestion rate limit exceeded")
+	}
+	return false
+}
+
 type kind int
 
 const (
