@@ -191,6 +191,11 @@ func grows(from, perDay float64) value {
 	}
 }
 
+// fills rises over the last two days.
+func fills(from, to float64) value {
+	return func(m moment, _ float64) (float64, bool) { return to - (to-from)*m.before/(2*day), true }
+}
+
 // said are the values by series, the first that fits. A series is written name{label="value",...}
 // with sorted labels.
 var said = []struct {
@@ -206,8 +211,8 @@ var said = []struct {
 		v, _ := every(15*minute, 5*minute)(m, seed)
 		return math.Min(v, m.unix+m.before-2*hour), true
 	}),
-	say(`^zfs_pool_capacity_ratio`, grows(0.81/0.4, 0.004)),
-	say(`^zfs_pool_usable_used_ratio`, grows(0.83/0.4, 0.004)),
+	say(`^zfs_pool_capacity_ratio`, fills(0.79, 0.82)),
+	say(`^zfs_pool_usable_used_ratio`, fills(0.84, 0.87)),
 	say(`^critical_service_active.*home-assistant`, during(7*hour, 6.5*hour, 0, 1)),
 	say(`^opnsense_gateway_state.*LTE.*"online"`, during(9*hour, 8*hour, 0, 1)),
 	say(`^opnsense_gateway_state.*LTE.*"offline"`, during(9*hour, 8*hour, 1, 0)),
@@ -217,6 +222,8 @@ var said = []struct {
 	say(`^up.*"grafana"`, during(13*hour, 12.8*hour, 0, 1)),
 	say(`^up\{`, is(1)),
 	say(`nginx_log_responses_total.*"5xx"`, counts(0.002)),
+	say(`^redis_up.*nextcloud`, during(18*hour, 17.8*hour, 0, 1)),
+	say(`^home_assistant_api_up`, during(12*hour, 11.8*hour, 0, 1)),
 	say(`^litellm_gateway_up`, during(3*hour, 2.9*hour, 0, 1)),
 	say(`^node_timex_sync_status`, during(20*hour, 19*hour, 0, 1)),
 	say(`^node_scrape_collector_success.*rapl`, is(0)), // no alert names it
@@ -229,13 +236,21 @@ var said = []struct {
 	say(`^systemd_unit_result`, is(0)),
 	say(`_error(_|\{).*reason=|_error\{`, is(0)),
 	say(`^litellm_database_part.*state="ok"`, is(1)),
-	say(`(state|part|status|last_result)\{.*"(online|running|healthy|active|good|RUNNING|ok|success|finished)"`, is(1)),
-	say(`(state|part|status|last_result)\{.*state="`, is(0)),
+	say(`(state|health|part|status|last_result)\{.*"(online|running|healthy|active|good|RUNNING|ok|success|finished)"`, is(1)),
+	say(`(state|health|part|status|last_result)\{.*state="`, is(0)),
 	say(`zfs_vdev_errors_total|zfs_vdev_slow|_corrections_total|_corrected_|gap|state_resets|rejected|evicted|deadlocks|oom_kill|_errors_total|skipped_total|failures_total|restart_total|restarts_total|unparsed|load_errors|not_delivered|_failed_|refused|shape_changes|exits_total|unit_failures`, is(0)),
 	say(`_failed_count|zfs_pool_data_errors|_scan_errors|integrity_check_errors|broken_packs|blocked_connections|stale_locks|exclusive_locks`, is(0)),
 	say(`_info\{|_info$|_up(\{|$)|_success(\{|$)|_active(\{|$)|_loaded|_configured|_matches|_valid|_exists|_ready|_readable|_imported|_clean|_trusted|_accepted|_available|_listening|_persistent|_successful|bgsave_status|write_status|_complete|_link_up|carrier(\{|$)|sync_status|_stapled|_monitored|_enabled|_default|healthy|^up`, is(1)),
 	say(`canary_success|fields_known|facts`, is(1)),
 
+	say(`oldest_query_start|oldest_transaction_start`, func(m moment, seed float64) (float64, bool) {
+		v, _ := wave(40, 35)(m, seed)
+		return m.unix - v, true
+	}),
+	say(`home_assistant_backup_last_attempt`, ahead(-10*hour)),
+	say(`home_assistant_backup_last_completion`, ahead(-9.9*hour)),
+	say(`litellm_canary_interval`, is(15*minute)),
+	say(`litellm_canary_last|litellm_log_newest`, func(m moment, _ float64) (float64, bool) { return m.unix - 3*minute, true }),
 	say(`backup_next_run|mbsync_next_run`, coming(day, 15*hour)),
 	say(`mbsync_(last|summary)`, every(15*minute, 5*minute)),
 	say(`mbsync_expected_interval`, is(15*minute)),
@@ -257,10 +272,6 @@ var said = []struct {
 	say(`timer_last_trigger`, every(6*hour, 2*hour)),
 	say(`timer_interval`, is(6*hour)),
 	say(`since_timestamp|start_time|boot_time|boot_timestamp|started_timestamp|server_start|oldest_state`, ahead(-20*day)),
-	say(`oldest_query_start|oldest_transaction_start`, func(m moment, seed float64) (float64, bool) {
-		v, _ := wave(40, 35)(m, seed)
-		return m.unix - v, true
-	}),
 	say(`integrity_check_interval|drill_interval`, is(7*day)),
 	say(`integrity_check_(timestamp|cycle_timestamp)|drill_timestamp`, ahead(-3*day)),
 	say(`integrity_check_parts`, is(52)),
@@ -268,6 +279,13 @@ var said = []struct {
 	say(`cycle_parts`, is(0)),
 	say(`retention_(expected_)?periods`, is(7)),
 	say(`collector_interval`, is(60)),
+	say(`vulcan_collector_last_.*opnsense`, func(m moment, _ float64) (float64, bool) {
+		if m.before < 9*hour && m.before > 8.7*hour {
+			return m.unix + m.before - 9*hour, true
+		}
+		return m.unix - 20, true
+	}),
+	say(`vulcan_collector_last_`, func(m moment, seed float64) (float64, bool) { return m.unix - 60*seed, true }),
 	say(`_timestamp_seconds|last_updated_time`, every(5*minute, minute)),
 
 	say(`litellm_spend_usd_total`, counts(9.0/day)),

@@ -40,6 +40,10 @@ const staleness = "CollectorDataStale|CollectorFailing"
 
 // firing selects the firing alerts of the dashboard that need somebody.
 func (b *board) firing(metric, state string) string {
+	return b.alertsOf(metric, state+`severity=~"critical|warning"`)
+}
+
+func (b *board) alertsOf(metric, matchers string) string {
 	names := slices.Clone(b.watch)
 	if len(b.collectors) > 0 {
 		names = append(names, "VulcanExporterDown")
@@ -49,7 +53,7 @@ func (b *board) firing(metric, state string) string {
 		if selectors != "" {
 			selectors += " or "
 		}
-		selectors += fmt.Sprintf(metric+`{`+state+`severity=~"critical|warning", `+format+`}`, args...)
+		selectors += fmt.Sprintf(metric+`{`+matchers+`, `+format+`}`, args...)
 	}
 	if len(names) > 0 {
 		add(`alertname=~"%s", instance=~"|$instance(:[0-9]+)?"`, alternatives(names))

@@ -18,16 +18,17 @@ func overview(all alerts, areas []*board) *board {
 		b.anywhere = append(b.anywhere, area.anywhere...)
 	}
 	b.first(
-		number("How many are critical?", "Firing alerts of severity critical.", "none", q(bySeverity("critical"), "")).limit(limit{color: "red", op: atLeast, value: 1}).w(4),
-		number("How many are warnings?", "Firing alerts of severity warning.", "none", q(bySeverity("warning"), "")).limit(limit{color: "orange", op: atLeast, value: 1}).w(4),
+		number("How many are critical?", "Firing alerts of severity critical.", "none", q(b.bySeverity("critical"), "")).limit(limit{color: "red", op: atLeast, value: 1}).w(4),
+		number("How many are warnings?", "Firing alerts of severity warning.", "none", q(b.bySeverity("warning"), "")).limit(limit{color: "orange", op: atLeast, value: 1}).w(4),
 		number("Is all data fresh?", "Sources that have not succeeded for three of their intervals.", "suffix: stale",
 			q(fmt.Sprintf(`count(vulcan:collector_data_age:intervals{@} > %g) or 0 * count(vulcan:collector_data_age:intervals{@})`, all.limit("CollectorDataStale", "").value), "")).
 			limit(some(all, "CollectorDataStale")).words(map[string]word{"0": {"FRESH", "green"}}).w(6),
 	)
 	b.line(7, b.states(areas))
 	b.line(8, list("Which alerts fire?", "Those of severity info need nobody; they are listed all the same. The name leads to the runbook.",
-		[]string{"severity", "alertname", "instance", "source", "name"},
-		col("Since", "dateTimeFromNow", `1000 * (ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate="firing", alertname!="Watchdog"})`),
+		[]string{"severity", "alertname", "instance", "name", "repository", "pool"},
+		col("Since", "dateTimeFromNow", fmt.Sprintf("1000 * ((%s) and ignoring (alertstate) (%s))",
+			b.alertsOf("ALERTS_FOR_STATE", `alertname!="Watchdog"`), b.alertsOf("ALERTS", firingState+`alertname!="Watchdog"`))),
 	).sorted("Since", true).none("none"))
 	b.panels[len(b.panels)-1].Panel.FieldConfig.Overrides = append(b.panels[len(b.panels)-1].Panel.FieldConfig.Overrides, toRunbook())
 	b.line(10, b.history(areas))
@@ -53,8 +54,8 @@ func overview(all alerts, areas []*board) *board {
 	return b
 }
 
-func bySeverity(severity string) string {
-	return fmt.Sprintf(`count(ALERTS{alertstate="firing", severity="%s"}) or 0 * max(up{@} == 1)`, severity)
+func (b *board) bySeverity(severity string) string {
+	return fmt.Sprintf("count(%s) or 0 * max(%s)", b.alertsOf("ALERTS", firingState+fmt.Sprintf("severity=%q", severity)), b.living())
 }
 
 // states are the areas' own answers to "all right?", each leading to its dashboard.
