@@ -38,6 +38,7 @@ type App struct {
 	web                     webFlags
 	target                  string
 	json                    bool
+	old                     migrateFlags
 }
 
 // Main runs the command that args name and returns the process' exit status:
@@ -84,12 +85,14 @@ func (a *App) flags(cli *kingpin.Application) map[string]func(context.Context) e
 	doc := cli.Command("docs", "Print the reference of all collectors, or write a page for each into a folder.")
 	doc.Flag("json", "Print the metrics as JSON.").BoolVar(&a.json)
 	doc.Arg("folder", "The folder.").StringVar(&a.target)
+	a.old.add(cli)
 	cli.Command("version", "Print the version.")
 	return map[string]func(context.Context) error{
 		"run":     a.run,
 		"check":   a.check,
 		"collect": a.collect,
 		"docs":    a.docs,
+		"migrate": a.migrate,
 		"version": func(context.Context) error {
 			_, err := fmt.Fprintln(a.Stdout, version.Print("vulcan_exporter"))
 			return err
