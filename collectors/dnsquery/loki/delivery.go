@@ -7,7 +7,9 @@ import "slices"
 // empty the queue.
 const maxTries = 5
 
-// part is a piece of a batch that is not settled.
+// part is a piece of a batch that is not settled: entries of one stream. Of a push of several
+// streams, Loki's answer is that of the last: the others' entries above a limit of their stream
+// are lost without a word (seen in 3.7.8, pkg/ingester/instance.go).
 type part struct {
 	entries []Entry
 	// doubt: Loki may have some of the entries already, from a push that it has not accepted as a
@@ -20,6 +22,15 @@ type delivery struct {
 	work    []part
 	dropped map[string]int64
 	tries   int // of the next part, alone and suspect
+}
+
+// newDelivery parts a batch; doubt is for all of it.
+func newDelivery(entries []Entry, doubt bool) *delivery {
+	d := &delivery{dropped: make(map[string]int64)}
+	for _, stream := range slices.Backward(streams(entries)) {
+		d.work = append(d.work, part{entries: stream, doubt: doubt})
+	}
+	return d
 }
 
 func (d *delivery) next() *part { return &d.work[len(d.work)-1] }
@@ -60,20 +71,18 @@ func (d *delivery) refusal(v verdict) bool {
 		d.replace()
 		return v.kind == refused // what is suspect is suspect until something is accepted
 	}
-	byStream := streams(entries)
-	if !v.oldest.IsZero() && (v.reason == DropTooOld || len(byStream) == 1) {
-		rest := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool { return e.Time.Before(v.oldest) })
-		if n := len(entries) - len(rest); n > 0 {
-			d.dropped[v.reason] += int64(n)
-			d.replace(rest)
-			return true
-		}
+	if v.all {
+		d.dropped[v.reason] += int64(len(entries))
+		d.replace()
+		return true
 	}
-	switch {
-	case d.next().doubt: // the part is sent again without what is in Loki
-	case len(byStream) > 1:
-		d.replace(byStream...)
-	default:
+	rest := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool { return e.Time.Before(v.oldest) })
+	if n := len(entries) - len(rest); n > 0 {
+		d.dropped[v.reason] += int64(n)
+		d.replace(rest)
+		return true
+	}
+	if !d.next().doubt { // else the part is sent again without what is in Loki
 		d.halve()
 	}
 	return true

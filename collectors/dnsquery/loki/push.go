@@ -108,10 +108,10 @@ func (p *Pusher) Run(ctx context.Context) error {
 // deliver returns when each entry is in Loki or given up; ok is false where ctx ended before.
 func (p *Pusher) deliver(ctx context.Context, entries []Entry) (dropped map[string]int64, ok bool) {
 	// What a process before this one sent and did not acknowledge is in doubt.
-	d := delivery{dropped: make(map[string]int64), work: []part{{entries: entries, doubt: !p.begun}}}
+	d := newDelivery(entries, !p.begun)
 	for len(d.work) > 0 {
 		if d.next().doubt {
-			if !p.resolve(ctx, &d) {
+			if !p.resolve(ctx, d) {
 				return nil, false
 			}
 			continue

@@ -14,6 +14,8 @@ type verdict struct {
 	reason string
 	// oldest is the time before which the stream's entries are refused; zero: not told.
 	oldest time.Time
+	// all entries of the stream are refused for its labels.
+	all bool
 	// message is the start of what Loki said.
 	message string
 	wait    time.Duration // what the answer asks to wait, 0: nothing
@@ -41,20 +43,23 @@ const (
 
 // phrases are Loki's words for what is wrong with an entry or a stream, as in
 // pkg/validation/validate.go and pkg/chunkenc of Loki 2.9 to 3.7.
-var phrases = []struct{ text, reason string }{
-	{"timestamp too old", DropTooOld},
-	{"entry too far behind", DropTooFarBehind},
-	{"entry out of order", DropOutOfOrder},
-	{"timestamp too new", DropTooNew},
-	{"max entry size", DropOversized},
-	{"structured metadata too large", DropOversized},
-	{"has too many structured metadata labels", DropInvalid},
-	{"error parsing labels", DropInvalid},
-	{"at least one label pair is required", DropInvalid},
-	{"label names; limit", DropInvalid},
-	{"label name too long", DropInvalid},
-	{"label value too long", DropInvalid},
-	{"duplicate label name", DropInvalid},
+var phrases = []struct {
+	text, reason string
+	all          bool
+}{
+	{"timestamp too old", DropTooOld, false},
+	{"entry too far behind", DropTooFarBehind, false},
+	{"entry out of order", DropOutOfOrder, false},
+	{"timestamp too new", DropTooNew, false},
+	{"max entry size", DropOversized, false},
+	{"structured metadata too large", DropOversized, false},
+	{"has too many structured metadata labels", DropInvalid, false},
+	{"error parsing labels", DropInvalid, true},
+	{"at least one label pair is required", DropInvalid, true},
+	{"label names; limit", DropInvalid, true},
+	{"label name too long", DropInvalid, true},
+	{"label value too long", DropInvalid, true},
+	{"duplicate label name", DropInvalid, true},
 }
 
 // broken are Loki's words for a setup that refuses every entry there is.
@@ -101,7 +106,7 @@ func (v *verdict) judgeRefusal() {
 	v.kind, v.reason = suspect, DropRejected
 	for _, p := range phrases {
 		if strings.Contains(v.message, p.text) {
-			v.kind, v.reason = refused, p.reason
+			v.kind, v.reason, v.all = refused, p.reason, p.all
 			break
 		}
 	}
