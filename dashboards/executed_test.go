@@ -3,6 +3,7 @@ package dashboards
 import (
 	"fmt"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,7 +14,9 @@ const (
 	host       = "vulcan" // of the story
 	resolution = 2 * time.Minute
 	length     = 26 * time.Hour // of the story: something must be a day old
-	mostSeen   = 5_000_000      // samples that a query may touch on a day of one host; most touch some thousands
+	coarse     = 10 * time.Minute
+	before     = 7 * 24 * time.Hour // of coarse points, for pictures of dashboards that show a week
+	mostSeen   = 5_000_000          // samples that a query may touch on a day of one host; most touch some thousands
 )
 
 // empty are the queries that have no result for the host of the story, and why. For all hosts,
@@ -30,12 +33,17 @@ var empty = map[string]string{
 func seeded(t testing.TB, all []Dashboard) (*server, time.Time) {
 	t.Helper()
 	s := startPrometheus(t)
-	end := time.Now().Truncate(resolution)
+	end := time.Now().Truncate(coarse)
 	rules := shippedRules(t)
 	began := time.Now()
 	told := story(t, host, usedMetrics(all, rules))
 	captured := recorded(t, end)
-	written := s.write(told, end.Add(-length), end, end, resolution) + s.write(captured, end.Add(-time.Hour), end, end, resolution)
+	written := 0
+	if os.Getenv(recordTo) != "" {
+		written += s.write(told, end.Add(-before), end.Add(-length), end, coarse)
+		s.evaluate(rules, end.Add(-before), end.Add(-length), coarse)
+	}
+	written += s.write(told, end.Add(-length), end, end, resolution) + s.write(captured, end.Add(-time.Hour), end, end, resolution)
 	s.evaluate(rules, end.Add(-length), end, resolution)
 	t.Logf("%d series of the story, %d captured, %d samples, in %s", len(told), len(captured), written, time.Since(began).Round(time.Second))
 	return s, end

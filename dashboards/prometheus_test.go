@@ -197,7 +197,7 @@ func (s *server) evaluate(rules []rule, start, end time.Time, step time.Duration
 				s.t.Fatalf("%s: %s", r.Expr, a.Error)
 			}
 			for _, result := range a.Data.Result {
-				all = append(all, r.results(result.Metric, result.Values)...)
+				all = append(all, r.results(result.Metric, result.Values, step)...)
 			}
 		}
 		s.write(all, start, end, end, step)
@@ -205,7 +205,7 @@ func (s *server) evaluate(rules []rule, start, end time.Time, step time.Duration
 }
 
 // results turns one series of a rule's expression into the series that Prometheus would write.
-func (r rule) results(metric map[string]string, values [][2]any) []series {
+func (r rule) results(metric map[string]string, values [][2]any, step time.Duration) []series {
 	labels := labelSet{}
 	maps.Copy(labels, metric)
 	maps.Copy(labels, r.Labels)
@@ -214,14 +214,14 @@ func (r rule) results(metric map[string]string, values [][2]any) []series {
 	for _, v := range values {
 		t := int64(v[0].(float64))
 		points[t], _ = strconv.ParseFloat(v[1].(string), 64)
-		if began == 0 || t-last > 300 {
+		if began == 0 || t-last > int64(step.Seconds()) {
 			began = t
 		}
 		last, since[t] = t, float64(began)
 	}
 	if r.Record != "" {
 		labels["__name__"] = r.Record
-		return []series{{labels, lookup(points), 0}}
+		return []series{{labels, lookup(points, step), 0}}
 	}
 	labels["alertname"] = r.Alert
 	state := maps.Clone(labels)
@@ -231,16 +231,16 @@ func (r rule) results(metric map[string]string, values [][2]any) []series {
 	for t := range points {
 		ones[t] = 1
 	}
-	return []series{{labels, lookup(ones), 0}, {state, lookup(since), 0}}
+	return []series{{labels, lookup(ones, step), 0}, {state, lookup(since, step), 0}}
 }
 
 // lookup is a series that is known at some moments. After the last of them it ends, as
 // Prometheus says with a marker of staleness.
-func lookup(points map[int64]float64) value {
+func lookup(points map[int64]float64, step time.Duration) value {
 	return func(m moment, _ float64) (float64, bool) {
 		v, ok := points[int64(m.unix)]
 		if !ok {
-			if _, before := points[int64(m.unix)-int64(resolution.Seconds())]; before {
+			if _, before := points[int64(m.unix)-int64(step.Seconds())]; before {
 				return stale, true
 			}
 		}

@@ -145,7 +145,7 @@ func wave(middle, swing float64) value {
 // counts grows by so much a second, with the day's swing.
 func counts(rate float64) value {
 	return func(m moment, seed float64) (float64, bool) {
-		elapsed := 2*day - m.before
+		elapsed := 9*day - m.before
 		return math.Max(0, rate*(0.5+seed)*(elapsed+0.6*day/(2*math.Pi)*(1-math.Cos(2*math.Pi*elapsed/day)))), true
 	}
 }
@@ -278,6 +278,14 @@ var said = []struct {
 	say(`cycle_parts.*"verified"`, is(31)),
 	say(`cycle_parts`, is(0)),
 	say(`retention_(expected_)?periods`, is(7)),
+	say(`backup_duration|mbsync_duration`, func(m moment, seed float64) (float64, bool) {
+		day_ := math.Floor(m.unix / day)
+		return 300*(0.3+seed) + 20*math.Sin(day_*seed*9), true
+	}),
+	say(`mailbox_messages`, func(m moment, seed float64) (float64, bool) {
+		v, _ := grows(12000, 40)(m, seed)
+		return math.Round(v), true
+	}),
 	say(`collector_interval`, is(60)),
 	say(`vulcan_collector_last_.*opnsense`, func(m moment, _ float64) (float64, bool) {
 		if m.before < 9*hour && m.before > 8.7*hour {
@@ -329,7 +337,6 @@ var said = []struct {
 	say(`temperature`, wave(52, 6)),
 	say(`postfix_showq_message_age_seconds`, is(3)),
 	say(`showq`, wave(3, 2)),
-	say(`mailbox_messages`, grows(12000, 40)),
 	say(`process_resident_memory`, wave(38<<20, 3<<20)),
 	say(`process_cpu`, counts(0.01)),
 	say(`scrape_duration`, wave(0.012, 0.004)),
@@ -364,7 +371,10 @@ func valueOf(series string) value {
 			return s.value
 		}
 	}
-	return wave(6, 3)
+	return func(m moment, seed float64) (float64, bool) {
+		v, _ := wave(6, 3)(m, 1000*seed)
+		return math.Round(v), true
+	}
 }
 
 // seedOf makes series of one name differ, always in the same way.

@@ -17,7 +17,7 @@ func backups(all alerts) *board {
 			limit(some(all, "ResticCheckFailed")).shows("ResticIntegrityCheckFailed").w(5),
 	)
 	b.line(10, list("Did every job succeed, and what is next?", "One row for each backup job that systemd runs.",
-		[]string{"backup", "name", "instance"},
+		[]string{"backup", "instance"},
 		col("Last run", "none", `backup_last_run_success{@}`).yes("succeeded", "failed"),
 		col("Last success", "dateTimeFromNow", `1000 * backup_last_success_timestamp_seconds{@}`),
 		col("Next run", "dateTimeFromNow", `1000 * backup_next_run_timestamp_seconds{@}`),
@@ -71,7 +71,7 @@ func (b *board) restic() {
 	)
 	b.line(8,
 		ranking("Are checks and drills overdue?", "Time since the last conclusive one as a part of what the alerts allow; above 100 % it is overdue.", "percentunit",
-			q(checked, "check of {{repository}}"), q(drilled, "drill of {{repository}}")).limit(limit2, limit3),
+			q(`topk(5, `+checked+`)`, "check of {{repository}}"), q(`topk(5, `+drilled+`)`, "drill of {{repository}}")).limit(limit2, limit3),
 		ranking("How far is the present round of checks?", "Parts of the data that were verified in this round, of all parts.", "percentunit",
 			q(`restic_integrity_check_cycle_parts{@, result="verified"} / ignoring (result) restic_integrity_check_parts{@}`, "{{repository}} {{instance}}")).
 			neutral().between(0, 1),
@@ -79,8 +79,8 @@ func (b *board) restic() {
 	b.line(8,
 		graph("What did the last snapshots add?", "Bytes that the newest snapshot of each host and set of paths added, as stored.", "bytes",
 			q(`restic_group_latest_added_packed_bytes{@}`, "{{repository}} {{host}} {{paths}}")).stepped(),
-		ranking("Are enough snapshots kept?", "Periods with a snapshot, of those that should have one by now; below 1 the retention is not met.", "percentunit",
-			q(`min by (repository, instance, rule) (`+kept+`)`, "{{repository}} {{rule}}")).limit(limit4).between(0, 1),
+		ranking("Are enough snapshots kept?", "Periods with a snapshot, of those that should have one by now, by the worst keep rule; below 100 % the retention is not met.", "percentunit",
+			q(`sort(min by (repository, instance) (`+kept+`))`, "{{repository}} {{instance}}")).limit(limit4).between(0, 1),
 	)
 }
 

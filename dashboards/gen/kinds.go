@@ -161,7 +161,7 @@ func (c column) yes(good, bad string) column {
 func list(title, about string, labels []string, columns ...column) *panel {
 	p := newPanel("table", title, about, "none", table.Options{
 		ShowHeader: true, CellHeight: cog.ToPtr(common.TableCellHeightSm),
-	}, map[string]any{"align": "auto", "inspect": false, "filterable": false})
+	}, map[string]any{"align": "auto", "inspect": false, "filterable": false, "minWidth": 90})
 	p.neutral()
 	by := strings.Join(labels, ", ")
 	names, order := map[string]string{}, map[string]int{}

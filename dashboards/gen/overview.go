@@ -26,8 +26,8 @@ func overview(all alerts, areas []*board) *board {
 	)
 	b.line(7, b.states(areas))
 	b.line(8, list("Which alerts fire?", "Those of severity info need nobody; they are listed all the same. The name leads to the runbook.",
-		[]string{"severity", "alertname", "instance", "name", "repository", "pool"},
-		col("Since", "dateTimeFromNow", fmt.Sprintf("1000 * ((%s) and ignoring (alertstate) (%s))",
+		[]string{"severity", "alertname", "of", "instance"},
+		col("Since", "dateTimeFromNow", fmt.Sprintf(`label_join(1000 * ((%s) and ignoring (alertstate) (%s)), "of", " ", "name", "repository", "pool", "collector", "device", "service")`,
 			b.alertsOf("ALERTS_FOR_STATE", `alertname!="Watchdog"`), b.alertsOf("ALERTS", firingState+`alertname!="Watchdog"`))),
 	).sorted("Since", true).none("none"))
 	b.panels[len(b.panels)-1].Panel.FieldConfig.Overrides = append(b.panels[len(b.panels)-1].Panel.FieldConfig.Overrides, toRunbook())

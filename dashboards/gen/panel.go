@@ -126,6 +126,10 @@ func thresholds(limits []limit) *dashboard.ThresholdsConfig {
 	}
 	config := steps("green")
 	for _, l := range sorted {
+		// Grafana's steps begin at their value; 0 itself is well where the alert says > 0.
+		if l.op == parser.GTR && l.value == 0 {
+			l.value = 1e-9
+		}
 		config.Steps = append(config.Steps, dashboard.Threshold{Value: cog.ToPtr(l.value), Color: l.color})
 	}
 	return config

@@ -15,7 +15,7 @@ function Chart({ option, w, h }) {
 }
 
 const text = (theme) => ({ color: theme.colors.text.secondary, fontSize: 12, fontFamily: 'Inter, Helvetica, Arial, sans-serif' });
-const clock = (ms) => new Date(ms).toISOString().slice(11, 16);
+const clock = (start, end) => (ms) => { const t = new Date(ms).toISOString(); return end - start > 2 * 86400e3 ? t.slice(5, 10) : t.slice(11, 16); };
 
 export function StateTimeline({ panel, data, theme, start, end, w, h }) {
   const names = data.map((f) => getFieldDisplayName(f.fields[1], f, data));
@@ -41,7 +41,7 @@ export function StateTimeline({ panel, data, theme, start, end, w, h }) {
     <div>
       <Chart w={w} h={rows} option={{
         grid: { left, right: 12, top: 4, bottom: 22 },
-        xAxis: { type: 'time', min: start, max: end, axisLabel: { ...text(theme), formatter: clock, hideOverlap: true }, splitLine: { show: false }, axisLine: { show: false } },
+        xAxis: { type: 'time', min: start, max: end, axisLabel: { ...text(theme), formatter: clock(start, end), hideOverlap: true }, splitLine: { show: false }, axisLine: { show: false } },
         yAxis: { type: 'category', data: names, inverse: true, axisLabel: { ...text(theme), width: left - 12, overflow: 'truncate', interval: 0 }, axisTick: { show: false }, axisLine: { show: false } },
         series: [{
           type: 'custom', data: items, encode: { x: [1, 2], y: 0 },
@@ -83,7 +83,7 @@ export function Heatmap({ panel, data, theme, start, end, w, h }) {
   const most = Math.max(1e-9, ...cells.map((c) => c[2]));
   return <Chart w={w} h={h} option={{
     grid: { left: 60, right: 12, top: 6, bottom: 24 },
-    xAxis: { type: 'time', min: start, max: end, axisLabel: { ...text(theme), formatter: clock, hideOverlap: true }, splitLine: { show: false } },
+    xAxis: { type: 'time', min: start, max: end, axisLabel: { ...text(theme), formatter: clock(start, end), hideOverlap: true }, splitLine: { show: false } },
     yAxis: { type: 'category', data: names, axisLabel: text(theme), axisTick: { show: false } },
     series: [{
       type: 'custom', data: cells, encode: { x: 0, y: 1 },

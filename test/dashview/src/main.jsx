@@ -2,7 +2,7 @@
 import React from 'react';
 import { createRoot } from 'react-dom/client';
 import {
-  applyFieldOverrides, cacheFieldDisplayNames, createTheme, getFieldDisplayValues, Registry, standardTransformersRegistry,
+  applyFieldOverrides, cacheFieldDisplayNames, getDisplayValueAlignmentFactors, createTheme, getFieldDisplayValues, Registry, standardTransformersRegistry,
   transformDataFrame, identityOverrideProcessor, ThemeContext,
 } from '@grafana/data';
 import { BarGauge, BigValue, PanelChrome, TimeSeries, VizRepeater, GlobalStyles } from '@grafana/ui';
@@ -18,7 +18,7 @@ standardTransformersRegistry.setInit(() => transformers);
 // The properties that the dashboards set; Grafana's own registry of them is in its server part.
 const properties = ['unit', 'min', 'max', 'decimals', 'thresholds', 'mappings', 'noValue', 'links', 'color', 'displayName'].map((id) => ({
   id, path: id, name: id, process: identityOverrideProcessor, shouldApply: () => true, isCustom: false,
-})).concat(['cellOptions'].map((id) => ({ id: `custom.${id}`, path: id, name: id, process: identityOverrideProcessor, shouldApply: () => true, isCustom: true })));
+})).concat(['cellOptions', 'minWidth', 'align'].map((id) => ({ id: `custom.${id}`, path: id, name: id, process: identityOverrideProcessor, shouldApply: () => true, isCustom: true })));
 const registry = new Registry(() => properties);
 
 const timeRange = { from: dateTime(start), to: dateTime(end), raw: { from: 'now-1h', to: 'now' } };
@@ -59,7 +59,7 @@ function Bars({ panel, w, h }) {
         <BarGauge value={value.display} width={width} height={height} field={value.field} orientation="horizontal" theme={theme} alignmentFactors={alignmentFactors}
           display={value.view?.getFieldDisplayProcessor(value.colIndex)} displayMode={panel.options.displayMode} valueDisplayMode={panel.options.valueMode}
           namePlacement={panel.options.namePlacement} showUnfilled={panel.options.showUnfilled} itemSpacing={8} lcdCellWidth={12} />
-      )} getAlignmentFactors={() => ({})} />
+      )} getAlignmentFactors={(list) => getDisplayValueAlignmentFactors(list.map((v) => v.display))} />
   );
 }
 
