@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -64,6 +65,17 @@ func TestParse(t *testing.T) {
 	}
 	if out, err := nix(t, append([]string{"--parse"}, files...)...); err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestVendorHash: the package names the hash of its dependencies in Nix' notation.
+func TestVendorHash(t *testing.T) {
+	hash, err := os.ReadFile("vendor-hash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^sha256-[A-Za-z0-9+/]{43}=\n$`).Match(hash) {
+		t.Errorf("vendor-hash is %q; vendor-hash.sh writes it", hash)
 	}
 }
 

@@ -1,10 +1,10 @@
 # The static binary with its units, rules and reference.
-{ lib, buildGoModule, version ? "unstable", vendorHash ? lib.fakeHash }:
+{ lib, buildGoModule, version ? "unstable", vendorHash ? lib.fileContents ./vendor-hash }:
 buildGoModule {
   pname = "vulcan_exporter";
   inherit version;
   src = lib.cleanSource ../..;
-  # Of `go mod vendor`. Nix names the right one when this is not it; pass it as vendorHash.
+  # Of `go mod vendor`, by vendor-hash.sh. When it is stale, Nix names the right one: pass that.
   inherit vendorHash;
   subPackages = [ "cmd/vulcan_exporter" ];
   env.CGO_ENABLED = 0;

@@ -2,7 +2,9 @@ package systemd_test
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -32,6 +34,47 @@ func TestExposure(t *testing.T) {
 		if level > highest {
 			t.Errorf("%s has an exposure of %.1f, more than %.1f:\n%s", unit, level, highest, out)
 		}
+	}
+}
+
+// TestExamples: systemd understands every line of the examples, and none takes the sandbox away.
+func TestExamples(t *testing.T) {
+	testenv.Need(t, "systemd-analyze")
+	examples, err := filepath.Glob("examples/*.conf")
+	if err != nil || len(examples) < 6 {
+		t.Fatalf("%d examples, %v", len(examples), err)
+	}
+	for _, example := range examples {
+		unit := "vulcan-exporter.service"
+		if filepath.Base(example) == "podman-socket.conf" {
+			unit = "vulcan-exporter.socket" // any socket
+		}
+		dir := t.TempDir()
+		for _, name := range []string{"vulcan-exporter.service", "vulcan-exporter.socket"} {
+			// The program and the users are those of an installed package.
+			content := strings.ReplaceAll(read(t, name), "/usr/bin/vulcan_exporter", "/bin/true")
+			write(t, filepath.Join(dir, name), content)
+		}
+		write(t, filepath.Join(dir, unit+".d", filepath.Base(example)), read(t, example))
+		out, err := exec.Command("systemd-analyze", "verify", "--man=no", filepath.Join(dir, unit)).CombinedOutput()
+		if err != nil || strings.Contains(string(out), dir) {
+			t.Errorf("%s: %v\n%s", example, err, out)
+		}
+		if unit == "vulcan-exporter.service" {
+			if out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20", filepath.Join(dir, unit)).CombinedOutput(); err != nil {
+				t.Errorf("%s: exposure above 2.0: %v\n%s", example, err, out)
+			}
+		}
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
