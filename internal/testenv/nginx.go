@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ type Nginx struct {
 var listenAddress = regexp.MustCompile(`listen +(127\.0\.0\.1:[0-9]+)`)
 
 // StartNginx starts nginx with the content of an http block and returns when every address of a
-// listen directive in it answers.
+// listen directive in it answers. Without an access_log of its own nothing is logged.
 func StartNginx(t testing.TB, http string) *Nginx {
 	t.Helper()
 	Need(t, "nginx")
@@ -32,6 +33,10 @@ func StartNginx(t testing.TB, http string) *Nginx {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	n := &Nginx{path: filepath.Join(dir, "nginx.conf")}
+	accessLog := "access_log off;"
+	if strings.Contains(http, "access_log") {
+		accessLog = ""
+	}
 	config := fmt.Sprintf(`
 daemon off;
 worker_processes 1;
@@ -39,7 +44,7 @@ pid %[1]s/nginx.pid;
 error_log stderr notice;
 events { worker_connections 64; }
 http {
-	access_log off;
+	%[3]s
 	client_body_temp_path %[1]s/body;
 	proxy_temp_path %[1]s/proxy;
 	fastcgi_temp_path %[1]s/fastcgi;
@@ -47,7 +52,7 @@ http {
 	scgi_temp_path %[1]s/scgi;
 %[2]s
 }
-`, dir, http)
+`, dir, http, accessLog)
 	if err := os.WriteFile(n.path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

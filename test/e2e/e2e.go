@@ -37,6 +37,8 @@ type Options struct {
 	Rules []string
 	// Targets are further scrape jobs: job name -> host:port of something with /metrics.
 	Targets map[string]string
+	// Instances is the label instance of those of the Targets, by job, whose address it is not.
+	Instances map[string]string
 	// Probes are made through the blackbox exporter at the address Blackbox, every ProbeInterval;
 	// empty: 1s.
 	Probes                  []Probe
@@ -150,7 +152,11 @@ rule_files: [%q]
 scrape_configs:
 `, h.AlertmanagerURL[len("http://"):], filepath.Join(h.dir, "rules-*.yml"))
 	for job, address := range jobs {
-		config += fmt.Sprintf("  - {job_name: %q, static_configs: [{targets: [%q]}]}\n", job, address)
+		instance := h.options.Instances[job]
+		if instance == "" {
+			instance = address
+		}
+		config += fmt.Sprintf("  - {job_name: %q, static_configs: [{targets: [%q], labels: {instance: %q}}]}\n", job, address, instance)
 	}
 	config += h.options.probeJobs()
 	address := freeAddress(h.t)
@@ -216,9 +222,14 @@ func (h *Harness) replaced(rules string) string {
 
 func (h *Harness) waitReady(process *testenv.Process, url string) {
 	h.t.Helper()
-	testenv.Eventually(h.t, Limit, func() error {
+	waitReady(h.t, process, url)
+}
+
+func waitReady(t testing.TB, process *testenv.Process, url string) {
+	t.Helper()
+	testenv.Eventually(t, Limit, func() error {
 		if err := process.Exited(); err != nil {
-			h.t.Fatal(err)
+			t.Fatal(err)
 		}
 		response, err := http.Get(url)
 		if err != nil {
