@@ -13,7 +13,7 @@ const maxTries = 5
 type part struct {
 	entries []Entry
 	// doubt: Loki may have some of the entries already, from a push that it has not accepted as a
-	// whole. asked: it was asked which, after a push that it refused.
+	// whole. asked: it was or will be asked which, after a push that it refused.
 	doubt, asked bool
 }
 
@@ -51,7 +51,9 @@ func (d *delivery) settle(v verdict) bool {
 		}
 		return false
 	case refused, suspect:
-		next.doubt = next.doubt || !next.asked
+		if !next.asked {
+			next.doubt, next.asked = true, true
+		}
 		return d.refusal(v)
 	}
 	return true
@@ -113,7 +115,7 @@ func (d *delivery) resolve(missing []Entry) {
 		next.entries = missing
 		d.tries = 0
 	}
-	next.doubt, next.asked = false, true
+	next.doubt = false
 	if len(missing) == 0 {
 		d.replace()
 	}
