@@ -6,6 +6,7 @@ import (
 	"vulcan.lan/vulcan_exporter/collectors/certificate"
 	"vulcan.lan/vulcan_exporter/collectors/container"
 	"vulcan.lan/vulcan_exporter/collectors/criticalservice"
+	"vulcan.lan/vulcan_exporter/collectors/dnsquery"
 	"vulcan.lan/vulcan_exporter/collectors/homeassistant"
 	"vulcan.lan/vulcan_exporter/collectors/litellm"
 	"vulcan.lan/vulcan_exporter/collectors/mbsync"
@@ -25,6 +26,7 @@ func All() []*collector.Definition {
 		certificate.Definition(),
 		container.Definition(),
 		criticalservice.Definition(),
+		dnsquery.Definition(),
 		homeassistant.Definition(),
 		litellm.Definition(),
 		mbsync.Definition(),

@@ -52,6 +52,7 @@ const (
 	servers      = "Servers"
 	pools        = "Storage pools"
 	firewalls    = "Firewalls"
+	resolvers    = "DNS servers"
 	certificates = "Certificates"
 )
 
@@ -114,6 +115,12 @@ var rules = []rule{
 		bad: 0, says: "refuses the API key"},
 	{section: firewalls, collector: "opnsense", metric: "opnsense_upstream_insecure", labels: []string{"source"},
 		bad: 1, says: "is read without checking its certificate: insecure_skip_verify is set"},
+	{section: resolvers, collector: "dnsquery", metric: "dns_query_api_up", labels: []string{"source"},
+		bad: 0, says: "does not give its query log"},
+	{section: resolvers, collector: "dnsquery", metric: "dns_query_loki_up", labels: []string{"source"},
+		bad: 0, says: "is logged on disk only: Loki does not take its rows"},
+	{section: resolvers, collector: "dnsquery", metric: "dns_query_server_blocking_enabled", labels: []string{"source"},
+		bad: 0, says: "does not block: blocking is off"},
 	{section: certificates, collector: "certificate", metric: "certificate_not_after_timestamp_seconds", except: authority, labels: certificateLabels,
 		kind: until, moment: "expires", over: "expired", margin: 24 * time.Hour, says: "is at its end", mending: certificateMending},
 	{section: certificates, collector: "certificate", metric: "certificate_served_matches_file", labels: certificateLabels,

@@ -119,6 +119,21 @@ const version = 1
 
 func (f *file) Persistent() bool { return f.path != "" && !f.dir.readonly }
 
+// Folder gives a folder of the store's own, for what is more than one value, such as a queue. It
+// is made when it is asked for, and "" where nothing is kept.
+func Folder(s Store) (string, error) {
+	if f, ok := s.(interface{ Folder() (string, error) }); ok && s.Persistent() {
+		return f.Folder()
+	}
+	return "", nil
+}
+
+// Folder is what the function Folder gives.
+func (f *file) Folder() (string, error) {
+	path := strings.TrimSuffix(f.path, ".json") + ".d"
+	return path, os.MkdirAll(path, 0o700)
+}
+
 func (f *file) Load(v any) (bool, error) {
 	if f.path == "" {
 		return false, nil

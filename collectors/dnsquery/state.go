@@ -1,0 +1,96 @@
+package dnsquery
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"vulcan.lan/vulcan_exporter/collectors/dnsquery/loki"
+	"vulcan.lan/vulcan_exporter/collectors/dnsquery/tail"
+	"vulcan.lan/vulcan_exporter/internal/state"
+)
+
+// position is all that must agree: how far the log was read, what was counted, and where the queue for
+// Loki ended then. It is saved as one; what is in the queue after that end is cut off at start.
+type position struct {
+	Position tail.Position `json:"position"`
+	Counts   *counts       `json:"counts"`
+	Ranks    *ranks        `json:"ranks"`
+	Queue    loki.Offset   `json:"queue"`
+	Sized    reading       `json:"sized"`
+}
+
+// reading is what the server had counted when all of its log had been read, to tell the size of
+// gaps after it.
+type reading struct {
+	Started time.Time `json:"started"` // of the server; zero: nothing is known
+	Total   int64     `json:"total"`   // queries since then
+	Rows    float64   `json:"rows"`    // that we had counted
+}
+
+func (d *dnsquery) fresh() *position {
+	return &position{
+		Position: tail.Begin(d.env.Now().Add(-d.cfg.Overlap.Std())),
+		Counts:   newCounts(&d.cfg), Ranks: newRanks(),
+	}
+}
+
+// load gives the state to go on from: what was saved last, what is in memory where nothing can be
+// saved, or a fresh one. One that cannot be used is said, counted and not used.
+func (d *dnsquery) load() (*position, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.unsaved != nil {
+		return d.unsaved, nil
+	}
+	st := d.fresh()
+	found, err := d.env.State.Load(st)
+	if err != nil {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	if !found {
+		st = d.fresh() // one that could not be read may have been read in part
+	}
+	st.Counts.complete()
+	begun, err := d.begun()
+	if err != nil {
+		return nil, err
+	}
+	if begun && !found {
+		st.Counts.Resets++
+		d.env.Logger.Error("the state is gone or could not be read; counting anew", "from", st.Position.Start)
+	}
+	return st, nil
+}
+
+// begun tells whether a state was saved before, and makes it so.
+func (d *dnsquery) begun() (bool, error) {
+	folder, err := state.Folder(d.env.State)
+	if err != nil || folder == "" {
+		return false, err
+	}
+	file, err := os.OpenFile(filepath.Join(folder, "begun"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, file.Close()
+}
+
+// UnmarshalJSON reads a state into one that fresh made; one of another program is an error.
+func (s *position) UnmarshalJSON(data []byte) error {
+	type plain position
+	if err := json.Unmarshal(data, (*plain)(s)); err != nil {
+		return err
+	}
+	if s.Position.Start.IsZero() || s.Counts == nil || s.Ranks == nil || s.Counts.Rows != s.Counts.Queries.Sum() {
+		return errors.New("not a state of this collector")
+	}
+	return nil
+}
