@@ -68,7 +68,8 @@ type Panel struct {
 	Links   []struct {
 		Title, URL string
 	} `json:"links"`
-	Options struct {
+	Transformations []Transformation `json:"transformations"`
+	Options         struct {
 		Legend struct {
 			ShowLegend  bool   `json:"showLegend"`
 			DisplayMode string `json:"displayMode"`
@@ -97,6 +98,14 @@ type Panel struct {
 			} `json:"properties"`
 		} `json:"overrides"`
 	} `json:"fieldConfig"`
+}
+
+// Transformation changes what the queries gave.
+type Transformation struct {
+	ID      string `json:"id"`
+	Options struct {
+		RenameByName map[string]string `json:"renameByName"`
+	} `json:"options"`
 }
 
 // Target is one query of a panel.

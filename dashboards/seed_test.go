@@ -136,12 +136,10 @@ func expand(m declared) []labelSet {
 	for _, thing := range setsFor(m.Name) {
 		set := labelSet{}
 		for _, label := range m.Labels {
-			if m.Values[label] == nil {
-				if v := thing[label]; v != "" {
-					set[label] = v
-				} else if label == "source" {
-					set[label] = "default"
-				}
+			if v := thing[label]; v != "" && (m.Values[label] == nil || slices.Contains(m.Values[label], v)) {
+				set[label] = v
+			} else if label == "source" {
+				set[label] = "default"
 			}
 		}
 		if key := fmt.Sprint(set); !seen[key] {
@@ -158,6 +156,10 @@ func expand(m declared) []labelSet {
 	for _, label := range slices.Sorted(maps.Keys(m.Values)) {
 		var more []labelSet
 		for _, set := range sets {
+			if set[label] != "" {
+				more = append(more, set)
+				continue
+			}
 			for _, v := range m.Values[label] {
 				with := maps.Clone(set)
 				with[label] = v

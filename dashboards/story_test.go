@@ -64,7 +64,7 @@ var things = map[string][]labelSet{
 		{"model_group": "gpt-mini", "provider": "openai", "team": "family", "key": "open-webui", "class": "Timeout", "code": "408"},
 		{"model_group": "qwen-local", "provider": "ollama", "team": "lab", "key": "agents"},
 	},
-	"litellm_budget_": {{"name": "family"}, {"name": "lab"}, {"name": "agents"}},
+	"litellm_budget_": {{"kind": "team", "name": "family"}, {"kind": "team", "name": "lab"}, {"kind": "key", "name": "agents"}},
 	"opnsense_": {
 		{"source": "home", "name": "WAN_DHCP", "endpoint": "gateways/status", "field": "monitor_disable", "device": "cpu0", "mountpoint": "/", "type": "zfs", "interface": "wan", "protocol": "inet"},
 		{"source": "home", "name": "LTE_BACKUP", "endpoint": "firmware/status", "field": "needs_reboot", "device": "cpu1", "mountpoint": "/var/log", "type": "zfs", "interface": "lte", "protocol": "inet"},
@@ -252,7 +252,7 @@ var said = []struct {
 	say(`litellm_canary_interval`, is(15*minute)),
 	say(`litellm_canary_last|litellm_log_newest`, func(m moment, _ float64) (float64, bool) { return m.unix - 3*minute, true }),
 	say(`backup_next_run|mbsync_next_run`, coming(day, 15*hour)),
-	say(`mbsync_(last|summary)`, every(15*minute, 5*minute)),
+	say(`mbsync_(last|summary_time)`, every(15*minute, 5*minute)),
 	say(`mbsync_expected_interval`, is(15*minute)),
 	say(`backup_expected_interval|_max_age_seconds|backup_expected`, is(26*hour)),
 	say(`backup_last_|backup_newest|artifact_newest|snapshot_newest|expected_last_snapshot|last_snapshot_timestamp|group_last`, every(day, 9*hour)),
@@ -323,7 +323,7 @@ var said = []struct {
 	say(`filesystem_files`, is(1e7)),
 	say(`timex_offset`, wave(0, 0.002)),
 	say(`node_time_seconds`, func(m moment, _ float64) (float64, bool) { return m.unix, true }),
-	say(`node_cpu_seconds_total.*"idle"`, counts(0.7)),
+	say(`node_cpu_seconds_total.*"idle"`, func(m moment, _ float64) (float64, bool) { return 0.72 * (9*day - m.before), true }),
 	say(`node_cpu_seconds_total`, counts(0.05)),
 	say(`node_pressure`, counts(0.02)),
 	say(`node_disk_io_time`, counts(0.1)),
@@ -336,7 +336,10 @@ var said = []struct {
 	say(`probe_http_status_code`, is(200)),
 	say(`temperature`, wave(52, 6)),
 	say(`postfix_showq_message_age_seconds`, is(3)),
-	say(`showq`, wave(3, 2)),
+	say(`showq`, func(m moment, seed float64) (float64, bool) {
+		v, _ := wave(3, 2)(m, seed)
+		return math.Round(v), true
+	}),
 	say(`process_resident_memory`, wave(38<<20, 3<<20)),
 	say(`process_cpu`, counts(0.01)),
 	say(`scrape_duration`, wave(0.012, 0.004)),

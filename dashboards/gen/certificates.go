@@ -8,7 +8,7 @@ func certificates(all alerts) *board {
 		collectors: []string{"certificate"},
 	}
 	b.first(
-		plain("When does the next one expire?", "Authorities are left out: they have chains of their own.", "dateTimeFromNow",
+		plain("When does one expire next?", "Authorities are left out: they have chains of their own.", "dateTimeFromNow",
 			q(`1000 * min(certificate_not_after_timestamp_seconds{@, type!="ca"} > time())`, "")).w(5),
 		number("How many have expired?", "Certificates of files and servers, authorities left out.", "none",
 			q(`count(time() - certificate_not_after_timestamp_seconds{@, type!="ca"} >= 0) or 0 * count(certificate_not_after_timestamp_seconds{@})`, "")).
@@ -24,7 +24,7 @@ func certificates(all alerts) *board {
 			q(`bottomk(15, min by (name, type, instance) (`+left+`))`, "{{name}} {{instance}}")).limit(limit1).free().shows("CertificateLastDay"),
 	)
 	b.line(10, list("What is known of every certificate?", "Leaf certificates of files and servers; a chain is judged by the system's roots or the configured ones.",
-		[]string{"name", "type", "path", "endpoint", "instance"},
+		[]string{"name", "type", "endpoint", "instance"},
 		col("Expires", "dateTimeFromNow", `1000 * certificate_not_after_timestamp_seconds{@, position="0"}`),
 		col("Valid from", "dateTimeFromNow", `1000 * certificate_not_before_timestamp_seconds{@, position="0"}`),
 		col("Chain", "none", `certificate_chain_valid{@}`).yes("valid", "invalid"),
@@ -33,7 +33,7 @@ func certificates(all alerts) *board {
 		list("Does each server present its file?", "A renewed file with the old certificate still presented needs a reload of the server.", []string{"name", "endpoint", "instance"},
 			col("Answers", "none", `certificate_endpoint_up{@}`).yes("yes", "no"),
 			col("Presents its file", "none", `certificate_served_matches_file{@}`).yes("yes", "NO: reload it"),
-			col("Name", "none", `certificate_endpoint_hostname_matches{@}`).yes("matches", "other"),
+			col("Host name", "none", `certificate_endpoint_hostname_matches{@}`).yes("matches", "other"),
 			col("Handshake", "s", `certificate_endpoint_handshake_duration_seconds{@}`),
 		).sorted("Presents its file", false).w(14).shows("CertificateServedDiffers", "CertificateHostnameMismatch"),
 		list("Which files have trouble?", "Files that are missing, unreadable or whose private key is of another certificate.", []string{"name", "path", "instance"},
@@ -42,7 +42,7 @@ func certificates(all alerts) *board {
 		).sorted("Exists", false).w(10).shows("CertificateFileMissing", "CertificateKeyMismatch"),
 	)
 	b.line(8,
-		list("Why is something wrong?", "Reasons that hold now, of chains, files and servers.", []string{"name", "path", "endpoint", "reason", "instance"},
+		list("Why is something wrong?", "Reasons that hold now, of chains, files and servers.", []string{"name", "endpoint", "reason", "instance"},
 			col("Chain", "none", `certificate_chain_error{@} == 1`).says(map[string]word{"1": {"invalid", "red"}}),
 			col("File", "none", `label_replace(certificate_file_error{@} == 1, "endpoint", "", "", "")`).says(map[string]word{"1": {"unreadable", "orange"}}),
 		).w(14).none("nothing").shows("CertificateChainInvalid", "CertificateRevoked", "CertificateFileUnreadable"),

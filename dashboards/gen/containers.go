@@ -8,7 +8,7 @@ func containers(all alerts) *board {
 		collectors: []string{"container"},
 	}
 	b.first(
-		number("How many containers are missing?", "Containers that should run and do not.", "none",
+		number("Are containers missing?", "Containers that should run and do not.", "none",
 			q(`count(container_configured{@} unless on (job, instance, source, name) container_state{@, state="running"} == 1) or 0 * count(container_configured{@})`, "")).
 			limit(some(all, "ContainerDown")).w(5),
 		plain("How many run?", "Containers in the state running.", "none", q(`count(container_state{@, state="running"} == 1)`, "")).w(4),

@@ -33,7 +33,7 @@ func databases(all alerts) *board {
 	)
 	b.line(8,
 		ranking("How large are the databases?", "Bytes on disk.", "bytes", q(`sort_desc(max by (datname, instance) (pg_database_size_bytes{@}))`, "{{datname}} {{instance}}")).neutral().w(8),
-		ranking("Is a wraparound near?", "Age of the oldest row that is not frozen, in transactions.", "none",
+		ranking("Is a wraparound near?", "Age of the oldest row that is not frozen, in transactions.", "short",
 			q(`sort_desc(pg_database_frozen_xid_age{@})`, "{{datname}} {{source}}")).limit(all.limit("PostgresWraparoundNear", "pg_database_frozen_xid_age")).w(8),
 		list("Which statements take longest?", "Mean of one execution, by the id in pg_stat_statements; the text of a query is not shown.", []string{"datname", "queryid"},
 			col("Mean", "s", `pg_top_statement_mean_seconds{@}`),

@@ -10,9 +10,9 @@ func exporter(all alerts) *board {
 	b.first(
 		number("How many sources fail?", "Sources whose last run failed.", "none",
 			q(`count(vulcan_collector_up{@} == 0) or 0 * count(vulcan_collector_up{@})`, "")).limit(some(all, "CollectorFailing")).w(5),
-		number("How old is the oldest data?", "In intervals of its source, since the last success.", "none",
+		number("How old is the data?", "In intervals of its source, since the last success.", "none",
 			q(`max(vulcan:collector_data_age:intervals{@})`, "")).limit(all.limit("CollectorDataStale", "")).decimals(1).w(4),
-		number("Was the configuration accepted?", "When it was last read.", "none", q(`min(vulcan_config_last_reload_successful{@})`, "")).
+		number("Is the configuration valid?", "When it was last read.", "none", q(`min(vulcan_config_last_reload_successful{@})`, "")).
 			yes("yes", "NO").shows("VulcanConfigReloadFailed").w(5),
 	)
 	b.line(11, list("How is each source?", "One row for each collector and source.", []string{"collector", "source", "instance"},

@@ -59,6 +59,10 @@ func graph(title, about, unit string, queries ...query) *panel {
 	})
 	p.FieldConfig.Defaults.Color = &dashboard.FieldColor{Mode: dashboard.FieldColorModeIdPaletteClassic}
 	p.FieldConfig.Defaults.Min = cog.ToPtr(0.0)
+	if unit == "none" {
+		// Where nothing happened the axis would go to 100, as if much could.
+		p.FieldConfig.Defaults.Custom.(*common.GraphFieldConfig).AxisSoftMax = cog.ToPtr(1.0)
+	}
 	return p.w(12).add(false, series, queries...)
 }
 
@@ -161,7 +165,7 @@ func (c column) yes(good, bad string) column {
 func list(title, about string, labels []string, columns ...column) *panel {
 	p := newPanel("table", title, about, "none", table.Options{
 		ShowHeader: true, CellHeight: cog.ToPtr(common.TableCellHeightSm),
-	}, map[string]any{"align": "auto", "inspect": false, "filterable": false, "minWidth": 90})
+	}, map[string]any{"align": "auto", "inspect": false, "filterable": false, "minWidth": 100})
 	p.neutral()
 	by := strings.Join(labels, ", ")
 	names, order := map[string]string{}, map[string]int{}

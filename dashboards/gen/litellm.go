@@ -11,8 +11,8 @@ func litellm(all alerts) *board {
 		number("What was spent in 24 hours?", "By LiteLLM's daily table.", "currencyUSD",
 			q(`sum(litellm_spend_usd_total{@}) - sum(litellm_spend_usd_total{@} offset 24h) or sum(litellm_window_spend_usd{@})`, "")).
 			limit(all.limit("LiteLLMHighCost", "litellm_spend_usd_total")).decimals(2).w(5),
-		number("Does the gateway answer?", "Every gateway is alive.", "none", q(`min(litellm_gateway_up{@})`, "")).yes("yes", "NO").shows("LiteLLMDown").w(4),
-		number("How slow is the slowest model?", "95 of 100 requests were answered within this time, in the last 30 minutes.", "s",
+		number("Is the gateway alive?", "Every gateway is alive.", "none", q(`min(litellm_gateway_up{@})`, "")).yes("yes", "NO").shows("LiteLLMDown").w(4),
+		number("How slow is the slowest?", "95 of 100 requests were answered within this time, in the last 30 minutes.", "s",
 			q(`max(histogram_quantile(0.95, sum by (model_group, le) (rate(litellm_request_duration_seconds_bucket{@}[30m]))))`, "")).
 			limit(all.limit("LiteLLMHighLatency", "")).none("no requests").w(5),
 	)

@@ -35,7 +35,7 @@ func machine(all alerts) *board {
 	low, limit1 := all.left("DiskSpaceLow", "node_filesystem_avail_bytes")
 	b.line(9,
 		ranking("Which file system is full?", "Used part of each device that is not ZFS.", "percentunit", q(`sort_desc(`+disk+`)`, "{{device}} {{instance}}")).neutral().between(0, 1).w(8),
-		graph("How long will the space last?", "Bytes that are left until the alert; below 0 space is low.", "bytes",
+		graph("How much space is left?", "Bytes that are left until the alert; below 0 space is low.", "bytes",
 			q(`min by (device, instance) (`+low+`)`, "{{device}} {{instance}}")).limit(limit1).free().shows("DiskSpaceCritical").w(8),
 		list("Can every file system be used?", "One row for each device.", []string{"device", "fstype", "instance"},
 			col("Free", "bytes", `node_filesystem_avail_bytes{job="node", #}`),

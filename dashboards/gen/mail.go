@@ -11,7 +11,7 @@ func mail(all alerts) *board {
 		plain("When was mail last fetched?", "The account whose last success is longest ago.", "dateTimeFromNow", q(`1000 * min(mbsync_last_success_timestamp_seconds{@})`, "")).w(5),
 		number("How many accounts fail?", "Accounts whose last run failed.", "none",
 			q(`count(mbsync_last_run_success{@} == 0) or 0 * count(mbsync_last_run_success{@})`, "")).limit(some(all, "MbsyncFailed")).w(4),
-		number("How much mail waits in Postfix?", "Messages in all queues but hold.", "none", q(`sum(`+queued+`)`, "")).limit(all.limit("PostfixQueueHigh", "")).none("no Postfix").w(5),
+		number("Does mail wait in Postfix?", "Messages in all queues but hold.", "none", q(`sum(`+queued+`)`, "")).limit(all.limit("PostfixQueueHigh", "")).none("no Postfix").w(5),
 	)
 	b.section("mbsync: mail that is fetched")
 	b.line(8, list("Was every account synchronised?", "One row for each account.", []string{"account", "instance"},

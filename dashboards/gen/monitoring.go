@@ -11,7 +11,7 @@ func monitoring(all alerts) *board {
 	b.first(
 		number("Are targets down?", "Targets that Prometheus could not scrape, of all jobs.", "none",
 			q(`count(up{job=~".+", #} == 0) or 0 * count(up{job=~".+", #})`, "")).limit(some(all, "TargetDown")).w(4),
-		number("Did alerts not reach somebody?", "Deliveries that Prometheus or Alertmanager failed to make in the last hour.", "none",
+		number("Were alerts not delivered?", "Deliveries that Prometheus or Alertmanager failed to make in the last hour.", "none",
 			q(`sum(increase(prometheus_notifications_errors_total{job="prometheus", #}[1h])) + sum(increase(alertmanager_notifications_failed_total{job="alertmanager", #}[1h]))`, "")).
 			limit(some(all, "AlertmanagerNotDelivering")).shows("PrometheusNotDelivering").decimals(0).w(5),
 		number("Are configurations accepted?", "Of Prometheus and Alertmanager.", "none",

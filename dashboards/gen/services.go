@@ -10,7 +10,7 @@ func services(all alerts) *board {
 	b.first(
 		number("Are critical services down?", "Units that must be active and are not.", "none",
 			q(`count(critical_service_active{@} == 0) or 0 * count(critical_service_active{@})`, "")).limit(some(all, "CriticalServiceDown")).w(5),
-		number("How many units have failed?", "Units of any type in the state failed.", "none",
+		number("Have units failed?", "Units of any type in the state failed.", "none",
 			q(`count(systemd_unit_state{@, state="failed"} == 1) or 0 * count(systemd_unit_state{@, state="failed"})`, "")).
 			limit(some(all, "SystemdServiceFailed")).shows("SystemdUnitFailed").w(4),
 		plain("When is the next timer due?", "The timer that elapses first.", "dateTimeFromNow",

@@ -11,7 +11,7 @@ func storage(all alerts) *board {
 	usable := all.limit("ZFSPoolCapacityCritical", "zfs_pool_usable_used_ratio")
 	b.first(
 		number("How full is the fullest pool?", "Allocated part of the pool.", "percentunit", q(`max(zfs_pool_capacity_ratio{@})`, "")).limit(high, critical).w(5),
-		number("Do devices have trouble?", "Devices that are not online or have counted errors.", "none",
+		number("Are devices in trouble?", "Devices that are not online or have counted errors.", "none",
 			q(`count((max without (state) (zfs_vdev_state{@, state=~"degraded|faulted|offline|removed|unavail|split"})) == 1 or sum without (operation) (zfs_vdev_errors_total{@, class!="root"}) > 0) or 0 * count(zfs_pool_clean{@})`, "")).
 			limit(some(all, "ZFSDeviceUnavailable")).shows("ZFSDeviceErrors").w(4),
 		number("Are snapshots overdue?", "Datasets whose next expected snapshot has not been taken in time.", "none",
@@ -30,7 +30,7 @@ func storage(all alerts) *board {
 		col("Scrub due", "dateTimeFromNow", `1000 * zfs_pool_scrub_due_timestamp_seconds{@}`),
 	).shows("ZFSPoolDegraded", "ZFSPoolMissing", "ZFSScrubOverdue"))
 	b.line(8,
-		graph("When will the pool be full?", "Allocated part of each pool.", "percentunit", q(`zfs_pool_capacity_ratio{@}`, "{{pool}} {{instance}}")).limit(high, critical).between(0, 1),
+		graph("Does the pool fill up?", "Allocated part of each pool.", "percentunit", q(`zfs_pool_capacity_ratio{@}`, "{{pool}} {{instance}}")).limit(high, critical).between(0, 1),
 		graph("How much can still be written?", "Part of the space for datasets that is used or reserved; at 100 % writes fail.", "percentunit",
 			q(`zfs_pool_usable_used_ratio{@}`, "{{pool}} {{instance}}")).limit(usable).between(0, 1),
 	)

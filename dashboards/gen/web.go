@@ -13,7 +13,7 @@ func web(all alerts) *board {
 			q(`count(probe_success{job=~"blackbox_(http|tcp|dns)"} == 0) or 0 * count(probe_success{job=~"blackbox_(http|tcp|dns)"})`, "")).limit(some(all, "EndpointDown")).w(4),
 		number("How slow is the slowest?", "Mean time of the last 5 minutes, of those that answer.", "s",
 			q(`max(avg_over_time(probe_duration_seconds{job=~"blackbox_(http|tcp)"}[5m]))`, "")).limit(all.limit("SlowResponse", "")).w(5),
-		plain("When does a certificate expire?", "The next one that a probed address presents.", "dateTimeFromNow",
+		plain("When does one expire next?", "The next one that a probed address presents.", "dateTimeFromNow",
 			q(`1000 * min(probe_ssl_earliest_cert_expiry{job=~"blackbox_.*"})`, "")).w(5),
 	)
 	b.section("Endpoints")

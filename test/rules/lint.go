@@ -170,7 +170,7 @@ func panelTitle(p Panel) string {
 }
 
 // units are those of Grafana that are used, "none" for counts and states.
-var units = []string{"none", "s", "bytes", "Bps", "percentunit", "dateTimeFromNow", "currencyUSD", "reqps", "ops", "celsius"}
+var units = []string{"none", "s", "bytes", "Bps", "percentunit", "dateTimeFromNow", "currencyUSD", "reqps", "ops", "celsius", "short"}
 
 func panelUnits(p Panel) string {
 	unit := p.FieldConfig.Defaults.Unit

@@ -14,6 +14,7 @@ function Chart({ option, w, h }) {
   return <div ref={ref} style={{ width: w, height: h }} />;
 }
 
+const bound = (frame) => (frame.labels.le === '+Inf' ? Infinity : Number(frame.labels.le));
 const text = (theme) => ({ color: theme.colors.text.secondary, fontSize: 12, fontFamily: 'Inter, Helvetica, Arial, sans-serif' });
 const clock = (start, end) => (ms) => { const t = new Date(ms).toISOString(); return end - start > 2 * 86400e3 ? t.slice(5, 10) : t.slice(11, 16); };
 
@@ -61,7 +62,7 @@ export function StateTimeline({ panel, data, theme, start, end, w, h }) {
 }
 
 export function Heatmap({ panel, data, theme, start, end, w, h }) {
-  const frames = [...data].sort((a, b) => Number(a.labels.le) - Number(b.labels.le));
+  const frames = [...data].sort((a, b) => bound(a) - bound(b));
   const names = frames.map((f) => (f.labels.le === '+Inf' ? '∞' : `${f.labels.le} ${panel.options.yAxis.unit ?? ''}`));
   const cells = [];
   const lower = new Map();

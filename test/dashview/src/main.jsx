@@ -18,7 +18,7 @@ standardTransformersRegistry.setInit(() => transformers);
 // The properties that the dashboards set; Grafana's own registry of them is in its server part.
 const properties = ['unit', 'min', 'max', 'decimals', 'thresholds', 'mappings', 'noValue', 'links', 'color', 'displayName'].map((id) => ({
   id, path: id, name: id, process: identityOverrideProcessor, shouldApply: () => true, isCustom: false,
-})).concat(['cellOptions', 'minWidth', 'align'].map((id) => ({ id: `custom.${id}`, path: id, name: id, process: identityOverrideProcessor, shouldApply: () => true, isCustom: true })));
+})).concat(['cellOptions', 'minWidth', 'align', 'lineWidth', 'fillOpacity', 'stacking', 'drawStyle', 'lineInterpolation', 'thresholdsStyle', 'showPoints', 'spanNulls', 'axisSoftMax'].map((id) => ({ id: `custom.${id}`, path: id, name: id, process: identityOverrideProcessor, shouldApply: () => true, isCustom: true })));
 const registry = new Registry(() => properties);
 
 const timeRange = { from: dateTime(start), to: dateTime(end), raw: { from: 'now-1h', to: 'now' } };
@@ -59,7 +59,7 @@ function Bars({ panel, w, h }) {
         <BarGauge value={value.display} width={width} height={height} field={value.field} orientation="horizontal" theme={theme} alignmentFactors={alignmentFactors}
           display={value.view?.getFieldDisplayProcessor(value.colIndex)} displayMode={panel.options.displayMode} valueDisplayMode={panel.options.valueMode}
           namePlacement={panel.options.namePlacement} showUnfilled={panel.options.showUnfilled} itemSpacing={8} lcdCellWidth={12} />
-      )} getAlignmentFactors={(list) => getDisplayValueAlignmentFactors(list.map((v) => v.display))} />
+      )} getAlignmentFactors={(list) => getDisplayValueAlignmentFactors(list)} />
   );
 }
 
