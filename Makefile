@@ -3,7 +3,7 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: deb sbom vuln run build test vet lint bench fuzz rules docs tools setup dashboards clean demo soak
+.PHONY: deb sbom vuln mutate proof catalogue run build test vet lint bench fuzz rules docs tools setup dashboards clean demo soak fleet
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -32,15 +32,28 @@ test: setup tools vet ## Everything: unit, end-to-end and rule tests on real sof
 	go test $(RACE) -timeout 30m -parallel 4 $(PACKAGES)
 	go -C test/rules test -timeout 10m ./...
 	go -C dashboards/gen test ./...
+	go -C test/mutate test -timeout 20m ./...
 
 vet:
 	go vet $(PACKAGES)
 	go -C test/rules vet ./...
 	go -C dashboards/gen vet ./...
+	go -C test/mutate vet ./...
 
 rules: $(BIN)/promtool ## Only the alerting rules: syntax, unit tests, contract.
 	go test ./alerts/...
 	go -C test/rules test ./...
+
+# Every mutant; `make test` runs a sample of 90 s. ONLY=Redis for some alerts or files.
+mutate: $(BIN)/promtool ## Mistakes in the rules that no unit test notices, and the score.
+	go -C test/mutate run . -only '$(ONLY)'
+
+# PROOF_RUN=TestZFS proves some faults anew and keeps the other lines.
+proof: setup tools ## Prove every alert anew (an hour on 2 cores) and write docs/proof.md.
+	test/mutate/proof.sh '$(PROOF_RUN)'
+
+catalogue: setup tools ## Scrape the real exporters and show where alerts/catalogue/ differs.
+	go -C test/rules test -count 1 -v -run TestCatalogueDrift .
 
 lint: $(BIN)/golangci-lint ## gofmt, golangci-lint, generated files are fresh.
 	@files=$$(gofmt -l $$(git ls-files '*.go')); if [[ -n "$$files" ]]; then echo "gofmt: $$files"; exit 1; fi
@@ -54,6 +67,9 @@ demo: $(BIN)/alertmanager $(BIN)/promtool ## A whole host on loopback with a pag
 
 soak: ## An hour of random faults over all collectors; SOAK=3m for less.
 	go test ./test/soak -count 1 -v -timeout 0 -args -soak.duration=$(SOAK)
+
+fleet: $(BIN)/promtool ## What 100, 300 and 1,000 hosts cost Prometheus and VictoriaMetrics; see docs/scale.md.
+	go test ./test/fleet -count 1 -v -timeout 1h -args -fleet.hosts=100,300,1000 -fleet.while=2m
 
 fuzz: ## FUZZTIME for every fuzz target.
 	test/fuzz.sh $(FUZZTIME)

@@ -1,0 +1,60 @@
+package fleet
+
+import (
+	"bytes"
+	"compress/gzip"
+	"flag"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"vulcan.lan/vulcan_exporter/internal/testenv"
+)
+
+var (
+	sizes = flag.String("fleet.hosts", "20", "numbers of hosts to measure, separated by commas")
+	while = flag.Duration("fleet.while", 16*time.Second, "how long each is measured")
+)
+
+// TestFleet prints the table of docs/scale.md. Among the other tests it measures a small fleet for
+// a moment and asserts what must hold at any size: all hosts are scraped, no rule is late, and the
+// two engines see as many hosts.
+func TestFleet(t *testing.T) {
+	testenv.Need(t, "/usr/bin/victoria-metrics", "/usr/bin/vmalert")
+	h := capture(t)
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	page, err := get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compressed bytes.Buffer
+	w := gzip.NewWriter(&compressed)
+	_, _ = w.Write(page)
+	_ = w.Close()
+	t.Logf("a host: %d series in %d bytes, of which rules read %d in %d bytes (%d with gzip)", h.all, h.bytes, len(h.samples), len(page), compressed.Len())
+	if len(h.samples) < 100 {
+		t.Fatal("too few series to tell anything")
+	}
+	table := header
+	for _, size := range strings.Split(*sizes, ",") {
+		hosts, err := strconv.Atoi(size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := strings.TrimPrefix(server.URL, "http://")
+		one, two := prometheus(t, hosts, target, *while), victoria(t, hosts, target, *while)
+		table += "\n" + one.row() + "\n" + two.row()
+		for _, f := range []figures{one, two} {
+			if least := float64(hosts * len(h.samples)); f.series < least {
+				t.Errorf("%s holds %.0f series, want at least %.0f", f.engine, f.series, least)
+			}
+			if f.rules <= 0 || f.rules > every.Seconds() {
+				t.Errorf("%s takes %.1f s for rules that are due every %s", f.engine, f.rules, every)
+			}
+		}
+	}
+	t.Log("\n" + table)
+}
