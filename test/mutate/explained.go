@@ -2,11 +2,12 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"regexp"
 	"slices"
 
 	"go.yaml.in/yaml/v3"
@@ -56,8 +57,8 @@ func readExplained(path string) (explained, error) {
 func (e explained) has(m mutation.Mutant) bool { _, ok := e[m.String()]; return ok }
 
 // unknown are the explanations of mutants that no longer exist; only when all rules are looked at.
-func (e explained) unknown(jobs []job, only *regexp.Regexp) []string {
-	if only.String() != "" {
+func (e explained) unknown(jobs []job, o options) []string {
+	if o.only.String() != "" || o.known != "" {
 		return nil
 	}
 	var problems []string
@@ -68,4 +69,32 @@ func (e explained) unknown(jobs []job, only *regexp.Regexp) []string {
 	}
 	slices.Sort(problems)
 	return problems
+}
+
+// readProven returns the hashes of the suites whose score is in docs/proof.json, by alert.
+func readProven(path string) (map[string]string, error) {
+	proven := map[string]string{}
+	if path == "" {
+		return proven, nil
+	}
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return proven, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var table struct {
+		Alerts []struct {
+			Alert    string
+			Mutation struct{ Hash string }
+		}
+	}
+	if err := json.Unmarshal(content, &table); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, row := range table.Alerts {
+		proven[row.Alert] = row.Mutation.Hash
+	}
+	return proven, nil
 }

@@ -25,6 +25,8 @@ import (
 
 type options struct {
 	alerts, promtool, explained string
+	// known is docs/proof.json: a rule whose score there is of this version is not run again.
+	known string
 	only                        *regexp.Regexp
 	// budget is when no further mutant is begun; 0 runs all. Explained ones always run.
 	budget time.Duration
@@ -40,6 +42,7 @@ func main() {
 	flag.StringVar(&o.alerts, "alerts", "../../alerts", "folder of the rules, tests in tests/")
 	flag.StringVar(&o.promtool, "promtool", "../../.tools/bin/promtool", "the pinned promtool")
 	flag.StringVar(&o.explained, "explained", "explained.yml", "survivors and why they are right")
+	flag.StringVar(&o.known, "known", "", "docs/proof.json: leave out what it has the score of")
 	flag.StringVar(&only, "only", "", "regular expression: only these alerts or rule files")
 	flag.StringVar(&report, "json", "", "write the result there as well")
 	flag.DurationVar(&o.budget, "budget", 0, "run a sample for about this time instead of all")

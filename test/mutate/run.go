@@ -45,6 +45,10 @@ func run(ctx context.Context, o options) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
+	proven, err := readProven(o.known)
+	if err != nil {
+		return nil, err
+	}
 	rep := &report{known: known}
 	var suites []*pack.Suite
 	var jobs []job
@@ -66,12 +70,15 @@ func run(ctx context.Context, o options) (*report, error) {
 			rep.problems = append(rep.problems, rule.Name+": no test checks it")
 			continue
 		}
+		if proven[rule.Name] == suite.Hash && !rule.Record {
+			continue
+		}
 		suites = append(suites, suite)
 		for _, mutant := range all.Mutants {
 			jobs = append(jobs, job{suite, mutant, s})
 		}
 	}
-	rep.problems = append(rep.problems, known.unknown(jobs, o.only)...)
+	rep.problems = append(rep.problems, known.unknown(jobs, o)...)
 	if err := baseline(ctx, o, suites); err != nil {
 		return nil, err
 	}

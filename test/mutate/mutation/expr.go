@@ -180,7 +180,7 @@ func (m *mutator) number(e *parser.NumberLiteral) {
 }
 
 func (m *mutator) selector(e *parser.VectorSelector) {
-	set(m, "metric renamed", parser.Expr(e), &e.Name, e.Name+"_renamed")
+	m.rename(e)
 	m.span("offset", e, &e.OriginalOffset)
 	if e.OriginalOffset != 0 {
 		set(m, "offset", parser.Expr(e), &e.OriginalOffset, 0)
@@ -197,6 +197,15 @@ func (m *mutator) selector(e *parser.VectorSelector) {
 			m.matchers("matcher altered", e, matcher.String()+" -> "+other.String(), changed)
 		}
 	}
+}
+
+// rename gives another name to the metric, which the parser holds as a matcher as well.
+func (m *mutator) rename(e *parser.VectorSelector) {
+	name, all := e.Name, e.LabelMatchers
+	other := slices.DeleteFunc(slices.Clone(all), func(l *labels.Matcher) bool { return l.Name == labels.MetricName })
+	m.try("metric renamed", short(e)+" -> "+name+"_renamed",
+		func() { e.Name, e.LabelMatchers = name+"_renamed", other },
+		func() { e.Name, e.LabelMatchers = name, all })
 }
 
 func (m *mutator) matchers(kind string, e *parser.VectorSelector, change string, other []*labels.Matcher) {

@@ -212,3 +212,13 @@ func encode(value any) ([]byte, error) {
 	}
 	return out.Bytes(), encoder.Close()
 }
+
+// Rule returns the alert of that name, nil without one.
+func (p *Pack) Rule(alert string) *Rule {
+	for _, r := range p.Rules {
+		if r.Name == alert && !r.Record {
+			return r
+		}
+	}
+	return nil
+}
