@@ -168,7 +168,7 @@ func (b *board) variables() []dashboard.VariableModel {
 			Query: &dashboard.StringOrMap{String: cog.ToPtr("loki")}, Refresh: cog.ToPtr(dashboard.VariableRefreshOnDashboardLoad),
 		})
 	}
-	query := `label_values(up{job!~"blackbox_.*"}, instance)`
+	query := `label_values(up{job=~"vulcan_exporter|node"}, instance)`
 	all := dashboard.StringOrArrayOfString{ArrayOfString: []string{"$__all"}}
 	text := dashboard.StringOrArrayOfString{ArrayOfString: []string{"All"}}
 	return append(list, dashboard.VariableModel{
