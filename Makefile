@@ -77,6 +77,7 @@ fuzz: ## FUZZTIME for every fuzz target.
 docs: ## Regenerate docs/collectors/*.md from the metric declarations.
 	@mkdir -p docs/collectors
 	go run ./cmd/vulcan_exporter docs docs/collectors
+	go run ./cmd/vulcan_exporter docs --runbooks >docs/runbooks.md
 
 dashboards: ## Write dashboards/*.json anew from dashboards/gen and alerts/*.yml.
 	go -C dashboards/gen run .
@@ -84,7 +85,7 @@ dashboards: ## Write dashboards/*.json anew from dashboards/gen and alerts/*.yml
 deb: build $(BIN)/nfpm ## The Debian package dist/*.deb, the same bytes for the same commit.
 	@mkdir -p dist
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} GOARCH=$$(go env GOARCH) BINARY=vulcan_exporter \
-		VERSION=$$(sed -E 's/^v//; s/-/+/g; s/^([^0-9])/0~\1/' <<<'$(VERSION)') \
+		VERSION=$$(sed -E 's/^v([0-9])/\1/; s/-/+/g; /^[0-9]+\./!s/^/0~/' <<<'$(VERSION)') \
 		nfpm package --config deploy/deb/nfpm.yaml --packager deb --target dist/
 
 sbom: build ## What the binary is made of, CycloneDX, into dist/vulcan_exporter.cdx.json.
