@@ -8,6 +8,7 @@ package main
 import (
 	"os"
 
+	"vulcan.lan/vulcan_exporter/alerts"
 	"vulcan.lan/vulcan_exporter/collectors"
 	"vulcan.lan/vulcan_exporter/internal/app"
 )
@@ -16,6 +17,7 @@ func main() {
 	a := app.App{
 		Definitions:   collectors.All(),
 		DefaultConfig: collectors.DefaultConfig(),
+		Alerts:        alerts.Files,
 		Stdout:        os.Stdout,
 		Stderr:        os.Stderr,
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -30,14 +31,16 @@ type App struct {
 	Definitions []*collector.Definition
 	// DefaultConfig is used where no --config.file is given.
 	DefaultConfig []byte
-	Stdout        io.Writer
-	Stderr        io.Writer
+	// Alerts are the shipped rules (*.yml) and runbooks (runbooks/*.md).
+	Alerts fs.FS
+	Stdout io.Writer
+	Stderr io.Writer
 
 	configFile, storagePath string
 	logLevel, logFormat     string
 	web                     webFlags
 	target                  string
-	json                    bool
+	json, runbooks          bool
 	old                     migrateFlags
 }
 
@@ -84,6 +87,7 @@ func (a *App) flags(cli *kingpin.Application) map[string]func(context.Context) e
 	collect.Arg("name", "The collector or source.").Required().StringVar(&a.target)
 	doc := cli.Command("docs", "Print the reference of all collectors, or write a page for each into a folder.")
 	doc.Flag("json", "Print the metrics as JSON.").BoolVar(&a.json)
+	doc.Flag("runbooks", "Print all runbooks of the alerts as one page.").BoolVar(&a.runbooks)
 	doc.Arg("folder", "The folder.").StringVar(&a.target)
 	a.old.add(cli)
 	cli.Command("version", "Print the version.")
@@ -162,6 +166,12 @@ func (a *App) collect(ctx context.Context) error {
 func (a *App) docs(context.Context) error {
 	pages := docs.Pages(a.Definitions)
 	switch {
+	case a.runbooks:
+		page, err := docs.Runbooks(a.Alerts)
+		if err == nil {
+			_, err = fmt.Fprint(a.Stdout, page)
+		}
+		return err
 	case a.json:
 		return docs.JSON(a.Stdout, a.Definitions)
 	case a.target == "":

@@ -27,7 +27,7 @@ type options struct {
 	alerts, promtool, explained string
 	// known is docs/proof.json: a rule whose score there is of this version is not run again.
 	known string
-	only                        *regexp.Regexp
+	only  *regexp.Regexp
 	// budget is when no further mutant is begun; 0 runs all. Explained ones always run.
 	budget time.Duration
 	// seed orders the mutants; 0 takes it from rules and tests: another sample for each version.
