@@ -53,7 +53,7 @@ proof: setup tools ## Prove every alert anew (an hour on 2 cores) and write docs
 	test/mutate/proof.sh '$(PROOF_RUN)'
 
 catalogue: setup tools ## Scrape the real exporters and show where alerts/catalogue/ differs.
-	go -C test/rules test -count 1 -v -run TestCatalogueDrift .
+	go test ./alerts -count 1 -v -run TestCatalogueDrift
 
 lint: $(BIN)/golangci-lint ## gofmt, golangci-lint, generated files are fresh.
 	@files=$$(gofmt -l $$(git ls-files '*.go')); if [[ -n "$$files" ]]; then echo "gofmt: $$files"; exit 1; fi
