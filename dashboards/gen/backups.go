@@ -40,7 +40,7 @@ func backups(all alerts) *board {
 	b.line(10, list("Is every repository whole?", "One row for each repository. A check reads one part of the data; a drill restores a file.",
 		[]string{"repository", "instance"},
 		col("Listed", "none", `restic_listing_success{@}`).yes("yes", "no"),
-		col("Newest snapshot", "dateTimeFromNow", `1000 * restic_last_snapshot_timestamp_seconds{@}`),
+		col("Newest", "dateTimeFromNow", `1000 * restic_last_snapshot_timestamp_seconds{@}`),
 		col("Snapshots", "none", `restic_snapshots{@}`),
 		col("Stored", "bytes", `restic_repo_size_bytes{@}`),
 		col("Sizes", "none", `restic_stats_success{@}`).yes("known", "not known"),
@@ -50,7 +50,7 @@ func backups(all alerts) *board {
 		col("Checked", "dateTimeFromNow", `1000 * restic_integrity_check_timestamp_seconds{@}`),
 		col("Restore drill", "none", `restic_restore_drill_success{@}`).yes("restored", "failed"),
 		col("Drilled", "dateTimeFromNow", `1000 * restic_restore_drill_timestamp_seconds{@}`),
-	).sorted("Newest snapshot", false).shows("ResticCheckFailed", "ResticNoSnapshots", "ResticIntegrityCheckFailed", "ResticRestoreDrillFailed"))
+	).sorted("Newest", false).shows("ResticCheckFailed", "ResticNoSnapshots", "ResticIntegrityCheckFailed", "ResticRestoreDrillFailed"))
 	b.restic()
 	b.section("Files that backups leave behind")
 	b.artifacts()

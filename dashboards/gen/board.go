@@ -137,6 +137,7 @@ func (b *board) section(title string) {
 
 // build makes the dashboard of Grafana's classic schema.
 func (b *board) build() dashboard.Dashboard {
+	b.restOfRunbooks()
 	d := *dashboard.NewDashboard()
 	d.Uid, d.Title, d.Description = cog.ToPtr("vulcan-"+b.uid), cog.ToPtr(b.title), cog.ToPtr(b.about)
 	// 38 is Grafana 10.0's; newer ones migrate upwards.
@@ -156,6 +157,28 @@ func (b *board) build() dashboard.Dashboard {
 	return d
 }
 
+// restOfRunbooks links, at the panel that counts the alerts, those that no other panel is about.
+func (b *board) restOfRunbooks() {
+	linked := map[string]bool{}
+	for _, p := range b.panels {
+		if p.Panel != nil {
+			for _, link := range p.Panel.Links {
+				linked[*link.Url] = true
+			}
+		}
+	}
+	first := &panel{Panel: *b.panels[0].Panel}
+	if b.uid != overviewUID {
+		for _, name := range slices.Concat(b.watch, b.anywhere) {
+			if !linked[b.all.get(name).Annotations["runbook_url"]] {
+				first.shows(name)
+			}
+		}
+	}
+	first.runbooks(b.all)
+	b.panels[0].Panel = &first.Panel
+}
+
 func (b *board) variables() []dashboard.VariableModel {
 	ref := metrics()
 	list := []dashboard.VariableModel{{
@@ -166,6 +189,8 @@ func (b *board) variables() []dashboard.VariableModel {
 		list = append(list, dashboard.VariableModel{
 			Type: dashboard.VariableTypeDatasource, Name: "loki_datasource", Label: cog.ToPtr("Loki data source"),
 			Query: &dashboard.StringOrMap{String: cog.ToPtr("loki")}, Refresh: cog.ToPtr(dashboard.VariableRefreshOnDashboardLoad),
+		}, dashboard.VariableModel{
+			Type: dashboard.VariableTypeTextbox, Name: "search", Label: cog.ToPtr("Search in log lines"), Query: &dashboard.StringOrMap{String: cog.ToPtr("")},
 		})
 	}
 	query := `label_values(up{job=~"vulcan_exporter|node"}, instance)`

@@ -53,7 +53,7 @@ func graph(title, about, unit string, queries ...query) *panel {
 		Legend:  legend(true),
 		Tooltip: common.VizTooltipOptions{Mode: common.TooltipDisplayModeMulti, Sort: common.SortOrderDescending},
 	}, &common.GraphFieldConfig{
-		DrawStyle: cog.ToPtr(common.GraphDrawStyleLine), LineWidth: cog.ToPtr(2.0), FillOpacity: cog.ToPtr(10.0),
+		DrawStyle: cog.ToPtr(common.GraphDrawStyleLine), LineWidth: cog.ToPtr(2.0), FillOpacity: cog.ToPtr(0.0),
 		LineInterpolation: cog.ToPtr(common.LineInterpolationLinear), ShowPoints: cog.ToPtr(common.VisibilityModeNever),
 		SpanNulls: &common.BoolOrFloat64{Bool: cog.ToPtr(false)},
 	})

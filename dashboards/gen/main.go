@@ -39,7 +39,7 @@ func run(root string) error {
 func boards(all alerts) []*board {
 	areas := []*board{
 		backups(all), storage(all), certificates(all), services(all), containers(all), databases(all),
-		litellm(all), mail(all), homeAssistant(all), opnsense(all), web(all), machine(all), monitoring(all), exporter(all),
+		dns(all), litellm(all), mail(all), homeAssistant(all), opnsense(all), web(all), machine(all), monitoring(all), exporter(all),
 	}
 	return append([]*board{overview(all, areas)}, areas...)
 }

@@ -6,10 +6,13 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
 
+// overviewUID is of the dashboard whose alerts are those of the others.
+const overviewUID = "overview"
+
 // overview shows what all the areas come to. Its panels need the other dashboards.
 func overview(all alerts, areas []*board) *board {
 	b := &board{
-		all: all, uid: "overview", title: "Overview", hours: 24,
+		all: all, uid: overviewUID, title: "Overview", hours: 24,
 		about: "Is everything all right, and since when? Then: which area, which alert, which source.",
 		alive: `up{@} == 1`,
 	}

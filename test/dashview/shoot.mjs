@@ -20,9 +20,9 @@ for (const file of readdirSync(`${root}dashboards`).filter((f) => f.endsWith('.j
   }
   for (const [size, width] of Object.entries(sizes)) {
     for (const themeName of ['dark', 'light']) {
-      const data = { dashboard, answers: record.answers, start: record.start * 1000, end: record.end * 1000, now: record.end * 1000, themeName, width };
+      const data = { dashboard, answers: record.answers, start: record.start * 1000, end: record.end * 1000, themeName, width };
       const page = `${out}${name}-${size}-${themeName}.html`;
-      writeFileSync(page, `<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="main.css"><body><div id="root"></div><script>window.DASHVIEW=${JSON.stringify(data).replaceAll('</', '<\\/')}</script><script src="main.js"></script>`);
+      writeFileSync(page, `<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="main.css"><body><div id="root"></div><script>{const real=Date.now,off=real()-${record.end * 1000};Date.now=()=>real()-off}window.DASHVIEW=${JSON.stringify(data).replaceAll('</', '<\\/')}</script><script src="main.js"></script>`);
       const bottom = size === 'phone' ? dashboard.panels.reduce((sum, p) => sum + p.gridPos.h * 38, 60) : 60 + Math.max(...dashboard.panels.map((p) => (p.gridPos.y + p.gridPos.h) * 38));
       const picture = page.replace('.html', '.png');
       rmSync(picture, { force: true });
