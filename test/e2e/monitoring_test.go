@@ -253,5 +253,8 @@ func TestMonitoring(t *testing.T) {
 	}, []func(){
 		func() { w.alertmanagerConfig(t, w.receiver.URL); w.reload(t, w.alertmanager) },
 	})
+	h.catalogued(t, "prometheus", "prometheus_own")
+	h.catalogued(t, "alertmanager", "alertmanager")
+	h.catalogued(t, "victoriametrics", "victoriametrics")
 	h.ExactlyFired(all...)
 }

@@ -88,6 +88,7 @@ func TestNextcloud(t *testing.T) {
 	through(unobserved, func() { cloud.refused.Store(true) }, func() { cloud.refused.Store(false) })
 	through(down, func() { cloud.maintenance.Store(true) }, func() { cloud.maintenance.Store(false) })
 	through(latency, func() { cloud.slow.Store(int64(3 * time.Second)) }, func() { cloud.slow.Store(0) })
+	h.catalogued(t, "nextcloud", "nextcloud_exporter")
 	exporter.Kill()
 	h.WaitFiring(unobserved.Name, unobserved.Labels)
 	h.ExactlyFired(down, latency, unobserved)

@@ -149,5 +149,7 @@ func TestNginx(t *testing.T) {
 		func() { w.log(t, "elsewhere.log"); w.nginx.Reload(t) },
 		func() { w.log(t, "status.log"); w.nginx.Reload(t) })
 	through(deaf, w.mtail.Kill, func() { w.mtail.Start(t) })
+	h.catalogued(t, "nginx", "nginx_exporter")
+	h.catalogued(t, "nginx_log", "mtail", "mtail_prog_load_errors_total")
 	h.ExactlyFired(errors, down, lost, deaf)
 }
