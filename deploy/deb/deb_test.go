@@ -35,22 +35,35 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
+// TestPackage builds two versions once for all that is done with them.
 func TestPackage(t *testing.T) {
-	testenv.Need(t, "dpkg", "dpkg-deb", "systemd-sysusers", "systemd-tmpfiles")
+	testenv.Need(t, "dpkg", "dpkg-deb", "systemd-sysusers", "systemd-tmpfiles", "deb-systemd-helper", "deb-systemd-invoke")
 	testenv.NeedRoot(t)
 	exporter := testenv.Exporter(t)
 	first, second := pack(t, exporter, "1.0.0"), pack(t, exporter, "1.1.0~rc1")
+	t.Run("content", func(t *testing.T) {
+		content(t, first)
+		if !equal(t, first, pack(t, exporter, "1.0.0")) {
+			t.Error("the same package is not the same file twice")
+		}
+	})
+	t.Run("root", func(t *testing.T) { intoRoot(t, first, second) })
+	t.Run("machine", func(t *testing.T) { onMachine(t, first, second) })
+}
 
-	content := run(t, "dpkg-deb", "--contents", first)
+func content(t *testing.T, first string) {
+	t.Helper()
+	list := run(t, "dpkg-deb", "--contents", first)
 	for _, want := range []string{"./usr/bin/vulcan_exporter", "./lib/systemd/system/vulcan-exporter@.service", "./usr/share/vulcan_exporter/alerts/storage_alerts.yml", "./usr/share/doc/vulcan-exporter/examples/credentials.conf"} {
-		if !strings.Contains(content, want+"\n") {
+		if !strings.Contains(list, want+"\n") {
 			t.Errorf("%s is missing", want)
 		}
 	}
-	if !equal(t, first, pack(t, exporter, "1.0.0")) {
-		t.Error("the same package is not the same file twice")
-	}
+}
 
+// intoRoot installs, upgrades, removes and purges in a root file system of its own, as for an image.
+func intoRoot(t *testing.T, first, second string) {
+	t.Helper()
 	root := t.TempDir()
 	for _, dir := range []string{"etc", "var/lib/dpkg/info", "var/lib/dpkg/updates"} {
 		must(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
