@@ -77,6 +77,7 @@ fuzz: ## FUZZTIME for every fuzz target.
 docs: ## Regenerate docs/collectors/*.md from the metric declarations.
 	@mkdir -p docs/collectors
 	go run ./cmd/vulcan_exporter docs docs/collectors
+	go test ./deploy/nixos ./deploy/prometheus -run 'TestOptions|TestGenerated' -update
 	go run ./cmd/vulcan_exporter docs --runbooks >docs/runbooks.md
 
 dashboards: ## Write dashboards/*.json anew from dashboards/gen and alerts/*.yml.

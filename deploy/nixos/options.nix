@@ -98,6 +98,51 @@ in
       summary = "Whether each of a required list of systemd units is up.";
       options = keys;
     };
+  dnsquery =
+    let
+      keys = common // {
+        url = optional types.str "the server's web service, such as http://127.0.0.1:5380 or https://dns.example:53443";
+        token_file = optional secret "file with an API token; its user needs Logs: View, and Dashboard: View and Settings: View for what is said of the server";
+        ca_file = optional types.str "certificates to trust instead of the system's, PEM";
+        app = optional types.str "name of the query log app, as installed; default `Query Logs (Sqlite)`";
+        class_path = optional types.str "class path of the query log app, such as QueryLogsMySql.App; default `QueryLogsSqlite.App`";
+        node = optional types.str "node of a cluster to ask about; by default the one at url";
+        overlap = optional duration "how far reading looks behind the newest row, twice the longest time that single rows come late; steps of the server's clock may be longer; default `10m`";
+        max_clients = optional types.int "most clients with a counter of their own; what later ones ask is counted as other; default `100`";
+        clients = optional (types.listOf types.str) "addresses of the clients with a counter of their own, instead of the first ones that come";
+        top_domains = optional types.int "how many of the most frequent names are shown; 0: none";
+        update_check = optional types.bool "let the server ask its vendor once a day whether there is a newer version; default `true`";
+        names = optional (struct {
+          file = optional types.str "names of clients in the format of /etc/hosts, read again when it changes";
+          resolver = optional types.str "DNS server for reverse lookups of clients, such as 192.0.2.1:53; none by default";
+          resolver_is_logged = optional types.bool "the resolver may be the server that is being logged, whose log then holds our own lookups";
+        }) "names of clients";
+        loki = optional (struct {
+          url = optional types.str "Loki's base URL, such as http://127.0.0.1:3100; by default nothing is sent";
+          tenant = optional types.str "tenant, sent as X-Scope-OrgID";
+          username = optional types.str "user for basic authentication";
+          password_file = optional secret "file with the user's password";
+          token_file = optional secret "file with a bearer token";
+          ca_file = optional types.str "certificates to trust instead of the system's, PEM";
+          cert_file = optional types.str "client certificate, PEM";
+          key_file = optional types.str "key of the client certificate, PEM";
+          job_label = optional types.str "value of the label job";
+          labels = optional (types.listOf types.str) "further stream labels beside job, source, rcode and response_type, for dashboards that select them: client_ip, client_hostname, protocol, qtype; each multiplies the streams";
+          queue_bytes = optional types.int "disk for rows that Loki has not taken; when it is full, rows stay at the server until there is room";
+        }) "where each row is sent, once";
+      };
+    in
+    {
+      summary = "The query log of Technitium DNS servers: every query counted exactly once, in Prometheus and in Loki.";
+      options = keys // {
+        sources = optional (types.listOf (struct (keys // {
+          name = mkOption {
+            type = types.strMatching "[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63}";
+            description = "Unique name.";
+          };
+        }))) "What is observed; keys beside sources are the defaults of all.";
+      };
+    };
   homeassistant =
     let
       keys = common // {
