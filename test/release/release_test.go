@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,7 +45,18 @@ func TestReproducible(t *testing.T) {
 func elsewhere(t *testing.T) string {
 	t.Helper()
 	dir, root := t.TempDir(), testenv.Root(t)
-	for _, name := range []string{"cmd", "collectors", "internal"} {
+	list := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{if .Main}}{{$.ImportPath}}{{end}}{{end}}", "./cmd/vulcan_exporter")
+	list.Dir = root
+	packages, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tops := map[string]bool{}
+	for path := range strings.FieldsSeq(string(packages)) {
+		top, _, _ := strings.Cut(strings.TrimPrefix(path, "vulcan.lan/vulcan_exporter/"), "/")
+		tops[top] = true
+	}
+	for name := range tops {
 		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join(root, name))); err != nil {
 			t.Fatal(err)
 		}
