@@ -64,6 +64,8 @@ func StartLoki(t testing.TB, options LokiOptions) *Loki {
 		"-server.http-listen-address=127.0.0.1", "-server.http-listen-port", strconv.Itoa(l.Port),
 		"-server.grpc-listen-address=127.0.0.1", "-server.grpc-listen-port", strconv.Itoa(FreePort(t)),
 		"-common.path-prefix", l.Dir,
+		"-common.storage.filesystem.chunk-directory", filepath.Join(l.Dir, "chunks"),
+		"-common.storage.filesystem.rules-directory", filepath.Join(l.Dir, "rules"),
 		// A lone Loki waits for no other, finds its own parts at once and tells nobody about itself.
 		"-frontend.scheduler-dns-lookup-period=100ms", "-querier.dns-lookup-period=100ms",
 		"-ingester.min-ready-duration=0s", "-ingester.final-sleep=0s", "-reporting.enabled=false",

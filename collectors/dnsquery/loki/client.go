@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"vulcan.lan/vulcan_exporter/internal/config"
 	"vulcan.lan/vulcan_exporter/internal/httpjson"
 )
 
@@ -100,7 +101,17 @@ func (c *client) post(ctx context.Context, entries []Entry) (status int, header 
 	if err != nil && resp.StatusCode < 300 {
 		err = nil // the status is the answer; what follows it does not matter
 	}
-	return resp.StatusCode, resp.Header, strings.TrimSpace(strings.ToValidUTF8(string(text), "?")), err
+	return resp.StatusCode, resp.Header, strings.TrimSpace(strings.ToValidUTF8(c.redact(req.Header, string(text)), "?")), err
+}
+
+// redact takes our credentials out of an answer, in each form in which they were sent.
+func (c *client) redact(sent http.Header, text string) string {
+	_, credentials, _ := strings.Cut(sent.Get("Authorization"), " ")
+	text = config.NewSecret(credentials).Redact(text)
+	if _, password, ok := (&http.Request{Header: sent}).BasicAuth(); ok {
+		text = config.NewSecret(password).Redact(text)
+	}
+	return text
 }
 
 func (c *client) headers(h http.Header) error {

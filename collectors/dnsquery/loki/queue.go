@@ -67,7 +67,8 @@ func (q *Queue) Close() error {
 // Append puts entries at the end, all or none, and returns the new end when they are on disk. They
 // are not sent before Commit. The error is ErrFull where there is no room for now.
 func (q *Queue) Append(entries []Entry) (Offset, error) {
-	var b []byte
+	const usual = 320 // bytes of a record
+	b := make([]byte, 0, usual*len(entries))
 	for _, e := range entries {
 		var err error
 		if b, err = appendRecord(b, e); err != nil {
