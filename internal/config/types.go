@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -71,6 +72,15 @@ func NewSecret(value string) Secret { return Secret{value} }
 
 // Reveal gives the value, for the protocol that needs it.
 func (s Secret) Reveal() string { return s.value }
+
+// Redact takes the value out of a text that somebody else has written, such as the answer of a
+// server that repeats what it was sent. A text is to be redacted before it is cut.
+func (s Secret) Redact(text string) string {
+	if s.value == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, s.value, redacted)
+}
 
 func (s Secret) String() string               { return redacted }
 func (s Secret) GoString() string             { return redacted }

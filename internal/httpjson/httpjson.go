@@ -128,9 +128,9 @@ func (c *Client) Stream(ctx context.Context, path string, read func(d *json.Deco
 		return err
 	}
 	req.Header.Set("Accept", "application/json")
+	var token config.Secret
 	if c.cfg.TokenFile != "" {
-		token, err := c.cfg.TokenFile.Read()
-		if err != nil {
+		if token, err = c.cfg.TokenFile.Read(); err != nil {
 			return credentialsError{err}
 		}
 		req.Header.Set("Authorization", "Bearer "+token.Reveal())
@@ -141,8 +141,10 @@ func (c *Client) Stream(ctx context.Context, path string, read func(d *json.Deco
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		message, _ := io.ReadAll(io.LimitReader(resp.Body, maxMessage))
-		return StatusError{resp.StatusCode, strings.ToValidUTF8(string(message), "?")}
+		// Read on for as long as a token that begins in the message may be.
+		message, _ := io.ReadAll(io.LimitReader(resp.Body, int64(maxMessage+len(token.Reveal()))))
+		text := token.Redact(string(message))
+		return StatusError{resp.StatusCode, strings.ToValidUTF8(text[:min(len(text), maxMessage)], "?")}
 	}
 	body := &limited{r: resp.Body, left: maxBody}
 	if err := read(json.NewDecoder(body)); err != nil {

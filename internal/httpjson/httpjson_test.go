@@ -73,6 +73,29 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// A server that rejects may repeat what it was sent, also where the message is cut.
+func TestTokenIsNotRepeated(t *testing.T) {
+	const token = "token-that-is-not-shown"
+	for _, before := range []int{0, maxMessage - 5, maxMessage - len(token), maxMessage} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, strings.Repeat("x", before)+r.Header.Get("Authorization"), http.StatusUnauthorized)
+		}))
+		defer server.Close()
+		c := client(t, Config{URL: server.URL, TokenFile: config.SecretFile(write(t, token))})
+		err := c.Get(t.Context(), "/x", new(any))
+		var status StatusError
+		if !errors.As(err, &status) || len(status.Message) > maxMessage {
+			t.Fatal(err)
+		}
+		if strings.Contains(err.Error(), token[:8]) {
+			t.Errorf("after %d bytes: %v", before, err)
+		}
+		if shown := strings.Contains(err.Error(), "Bearer <redacted>"); shown != (before+len("Bearer <redacted>") <= maxMessage) {
+			t.Errorf("after %d bytes: %v", before, err)
+		}
+	}
+}
+
 func TestReasons(t *testing.T) {
 	plain := httptest.NewServer(http.HandlerFunc(answer))
 	defer plain.Close()

@@ -272,7 +272,8 @@ func TestCredentials(t *testing.T) {
 			}
 			return nil
 		})
-		if err := os.WriteFile(secret, []byte("hunter2\n"), 0o600); err != nil {
+		// As a whole: a file that is just being written is empty for a moment.
+		if err := os.Rename(secretFile(t, "hunter2\n"), secret); err != nil {
 			t.Fatal(err)
 		}
 		drained(t, q)

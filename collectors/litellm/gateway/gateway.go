@@ -98,9 +98,9 @@ func (g *Gateway) do(ctx context.Context, method, path string, body []byte, with
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
+	var key config.Secret
 	if withKey && g.key != "" {
-		key, err := g.key.Read()
-		if err != nil {
+		if key, err = g.key.Read(); err != nil {
 			return nil, err
 		}
 		request.Header.Set("Authorization", "Bearer "+key.Reveal())
@@ -115,7 +115,7 @@ func (g *Gateway) do(ctx context.Context, method, path string, body []byte, with
 		return nil, err
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: status %d: %.200q", path, response.StatusCode, content)
+		return nil, fmt.Errorf("%s: status %d: %.200q", path, response.StatusCode, key.Redact(string(content)))
 	}
 	if len(content) > maxBody {
 		return nil, fmt.Errorf("%s: the answer is longer than %d bytes", path, maxBody)
