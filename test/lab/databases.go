@@ -51,7 +51,7 @@ func (l *Lab) databases() {
 		`GRANT SELECT ON ALL TABLES IN SCHEMA public TO `+litellmtest.Role)
 	redis := testenv.StartRedis(l.t, "--requirepass", redisPassword)
 
-	proxy := newPlayed(l)
+	proxy := newPlayed(l, status)
 	password, key := l.secret("postgres", databasePassword), l.secret("litellm", litellmKey)
 	l.add("postgres: {interval: 2s, timeout: 2s, sources: [{name: main, dsn: %q, password_file: %q}]}\n",
 		postgres.TCP(litellmtest.Role, litellmtest.Database), password)
@@ -68,7 +68,7 @@ func (l *Lab) databases() {
 
 // home is a Home Assistant that is played, beside its real recorder database.
 func (l *Lab) home(dsn, password string) {
-	api := newPlayed(l)
+	api := newPlayed(l, status)
 	dir := l.path("home-assistant")
 	l.write("home-assistant/.storage/backup", `{"data":{"config":{"schedule":{"recurrence":"daily"}}}}`)
 	l.write("home-assistant/backups/automatic.tar", backup(time.Now()))
@@ -99,20 +99,25 @@ type played struct {
 	fault atomic.Pointer[http.HandlerFunc]
 }
 
-func newPlayed(l *Lab) *played {
+func newPlayed(l *Lab, well http.HandlerFunc) *played {
 	p := &played{}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fault := p.fault.Load(); fault != nil {
 			(*fault)(w, r)
 			return
 		}
-		_, _ = io.WriteString(w, `{"status":"healthy","litellm_version":"1.80.0","version":"2026.10.1","state":"RUNNING"}`)
+		well(w, r)
 	}))
 	l.t.Cleanup(func() {
 		p.CloseClientConnections()
 		p.Close()
 	})
 	return p
+}
+
+// status is what LiteLLM's proxy and Home Assistant answer, as far as they are asked.
+func status(w http.ResponseWriter, _ *http.Request) {
+	_, _ = io.WriteString(w, `{"status":"healthy","litellm_version":"1.80.0","version":"2026.10.1","state":"RUNNING"}`)
 }
 
 // played adds the faults of an HTTP server.

@@ -1,6 +1,6 @@
 // Package lab is a whole self-hosted server on loopback for tests that need everything at once:
-// real systemd, PostgreSQL, Redis, nginx, Podman and restic, and what stands for LiteLLM, Home
-// Assistant, OPNsense and ZFS; the configuration of vulcan_exporter over all of it; and the
+// real systemd, PostgreSQL, Redis, nginx, Podman, restic and Loki, and what stands for LiteLLM,
+// Home Assistant, OPNsense, Technitium and ZFS; the configuration of vulcan_exporter over all of it; and the
 // faults that can be caused in it and mended again.
 package lab
 
@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"vulcan.lan/vulcan_exporter/internal/testenv"
+	"vulcan.lan/vulcan_exporter/internal/testenv/technitiumtest"
 )
 
 // Interval is that of most sources, in seconds.
@@ -25,6 +26,11 @@ type Lab struct {
 	Faults []Fault
 	// Secrets are the credentials that the exporter is given: texts that nothing else has.
 	Secrets []string
+	// DNS is the server whose query log is read, Loki the URL of where it is sent. Quiet ends the
+	// queries.
+	DNS   *technitiumtest.Server
+	Loki  string
+	Quiet func()
 
 	t      testing.TB
 	dir    string
@@ -47,6 +53,7 @@ func New(t testing.TB) *Lab {
 	l.files()
 	l.web()
 	l.appliances()
+	l.dns()
 	return l
 }
 

@@ -135,10 +135,15 @@ func TestSoak(t *testing.T) {
 		time.Sleep(time.Duration(500+random.IntN(2500)) * time.Millisecond)
 		w.leaks(l)
 		f.Mend()
+		mended := time.Now()
 		w.recovered(f.Name)
+		if took := time.Since(mended); took > 15*time.Second {
+			t.Logf("slow: %s took %s to recover from", f.Name, took.Round(time.Second))
+		}
 		w.stateValid()
 	}
 	w.leaks(l)
+	w.exact(l)
 	for _, page := range pages {
 		if !w.seen[page] {
 			t.Errorf("%s has never been searched for secrets", page)

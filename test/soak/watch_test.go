@@ -216,7 +216,7 @@ func (w *watcher) recovered(after string) {
 				return fmt.Errorf("after %s: %s is not up again (up %v, last success %.0f s after the mending)", after, key, up[key], success[key]-mended)
 			}
 		}
-		if len(up) < len(collectors.All())-1 {
+		if len(up) < len(collectors.All()) {
 			return fmt.Errorf("after %s: %d sources: %v", after, len(up), slices.Sorted(maps.Keys(up)))
 		}
 		return nil
