@@ -35,9 +35,39 @@ type job struct {
 	score  *score
 }
 
+// plan is what there is to run.
+type plan struct {
+	suites []*pack.Suite
+	jobs   []job
+	report *report
+}
+
+// add plans the mutants of a rule, unless its score is known.
+func (p *plan) add(suite *pack.Suite, proven bool) error {
+	rule := suite.Rule
+	all, err := mutation.All(rule)
+	if err != nil {
+		return err
+	}
+	s := &score{Rule: rule.Name, File: rule.File, Hash: suite.Hash, Mutants: len(all.Mutants), Same: all.Same}
+	p.report.Rules = append(p.report.Rules, s)
+	if suite.Tests == 0 {
+		p.report.problems = append(p.report.problems, rule.Name+": no test checks it")
+		return nil
+	}
+	if proven {
+		return nil
+	}
+	p.suites = append(p.suites, suite)
+	for _, mutant := range all.Mutants {
+		p.jobs = append(p.jobs, job{suite, mutant, s})
+	}
+	return nil
+}
+
 // run mutates all rules that are asked for.
 func run(ctx context.Context, o options) (*report, error) {
-	p, err := pack.Load(o.alerts)
+	rules, err := pack.Load(o.alerts)
 	if err != nil {
 		return nil, err
 	}
@@ -49,43 +79,27 @@ func run(ctx context.Context, o options) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	rep := &report{known: known}
-	var suites []*pack.Suite
-	var jobs []job
-	for _, rule := range p.Rules {
+	p := plan{report: &report{known: known}}
+	for _, rule := range rules.Rules {
 		if !o.only.MatchString(rule.Name) && !o.only.MatchString(rule.File) {
 			continue
 		}
-		suite, err := p.Suite(rule)
+		suite, err := rules.Suite(rule)
+		if err == nil {
+			err = p.add(suite, proven[rule.Name] == suite.Hash && !rule.Record)
+		}
 		if err != nil {
 			return nil, err
-		}
-		all, err := mutation.All(rule)
-		if err != nil {
-			return nil, err
-		}
-		s := &score{Rule: rule.Name, File: rule.File, Hash: suite.Hash, Mutants: len(all.Mutants), Same: all.Same}
-		rep.Rules = append(rep.Rules, s)
-		if suite.Tests == 0 {
-			rep.problems = append(rep.problems, rule.Name+": no test checks it")
-			continue
-		}
-		if proven[rule.Name] == suite.Hash && !rule.Record {
-			continue
-		}
-		suites = append(suites, suite)
-		for _, mutant := range all.Mutants {
-			jobs = append(jobs, job{suite, mutant, s})
 		}
 	}
-	rep.problems = append(rep.problems, known.unknown(jobs, o)...)
-	if err := baseline(ctx, o, suites); err != nil {
+	p.report.problems = append(p.report.problems, known.unknown(p.jobs, o)...)
+	if err := baseline(ctx, o, p.suites); err != nil {
 		return nil, err
 	}
-	order(jobs, known, o.seed, suites)
-	err = execute(ctx, o, jobs, rep)
-	slices.Sort(rep.problems)
-	return rep, err
+	order(p.jobs, known, o.seed, p.suites)
+	err = execute(ctx, o, p.jobs, p.report)
+	slices.Sort(p.report.problems)
+	return p.report, err
 }
 
 // order puts the explained survivors first, so that a sample always proves them, then the rest
