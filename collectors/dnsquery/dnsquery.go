@@ -67,7 +67,7 @@ type delivery struct {
 }
 
 // pageRows is how many rows are read, counted and saved at once.
-const pageRows = 10_000
+const pageRows = 20_000
 
 func open(cfg Config, env collector.Env) (collector.Collector, error) {
 	client, err := technitium.New(technitium.Options{

@@ -21,23 +21,33 @@ type entries struct {
 
 // of gives the entries of a step. Rows that look alike get different times.
 func (e *entries) of(s *tail.Step, r *ranks) []loki.Entry {
+	const usual = 160 // bytes of a line
 	out := make([]loki.Entry, len(s.Rows))
-	streams := map[outcome][]loki.Label{}
-	var line []byte
+	streams, clients := map[outcome][]loki.Label{}, map[string]client{}
+	lines, ends := make([]byte, 0, usual*len(s.Rows)), make([]int, len(s.Rows))
 	for i := range s.Rows {
 		row := &s.Rows[i]
-		name := e.nameOf(row.Client)
+		from, ok := clients[row.Client]
+		if !ok {
+			from = e.client(row.Client)
+			clients[row.Client] = from
+		}
 		o := outcome{row.RCode, row.ResponseType}
 		labels, ok := streams[o]
 		if !ok {
 			labels = e.stream(o)
 			streams[o] = labels
 		}
-		line = appendLine(line[:0], row)
+		lines = appendLine(lines, row)
+		ends[i] = len(lines)
 		out[i] = loki.Entry{
 			Time:   row.Time.Add(time.Duration(r.next(s.Hashes[i]))),
-			Labels: e.more(labels, row, name), Line: string(line), Metadata: e.metadata(row, name),
+			Labels: e.more(labels, row, from.name), Metadata: from.metadata,
 		}
+	}
+	text, begin := string(lines), 0 // the lines are parts of one text
+	for i, end := range ends {
+		out[i].Line, begin = text[begin:end], end
 	}
 	return out
 }
@@ -74,16 +84,22 @@ func (e *entries) more(labels []loki.Label, row *technitium.Row, name string) []
 	return labels
 }
 
-// metadata are facts to select by that make no streams.
-func (e *entries) metadata(row *technitium.Row, name string) []loki.Label {
-	out := make([]loki.Label, 0, 2)
+// client is what is the same for all rows of a client. The metadata are facts to select by that
+// make no streams.
+type client struct {
+	name     string
+	metadata []loki.Label
+}
+
+func (e *entries) client(address string) client {
+	c := client{name: e.nameOf(address)}
 	if !slices.Contains(e.extra, "client_ip") {
-		out = append(out, loki.Label{Name: "client_ip", Value: row.Client})
+		c.metadata = append(c.metadata, loki.Label{Name: "client_ip", Value: address})
 	}
-	if name != "" && !slices.Contains(e.extra, "client_hostname") {
-		out = append(out, loki.Label{Name: "client_hostname", Value: name})
+	if c.name != "" && !slices.Contains(e.extra, "client_hostname") {
+		c.metadata = append(c.metadata, loki.Label{Name: "client_hostname", Value: c.name})
 	}
-	return out
+	return c
 }
 
 // appendLine gives a row in logfmt:

@@ -217,6 +217,7 @@ func TestExactlyOnce(t *testing.T) {
 	for _, gaps := range []bool{false, true} {
 		for seed := range uint64(8) {
 			t.Run(fmt.Sprintf("gaps=%v,seed=%d", gaps, seed), func(t *testing.T) {
+				t.Parallel()
 				tr := newTrial(t, seed, gaps)
 				tr.log(1)
 				tr.server.Flush()

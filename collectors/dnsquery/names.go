@@ -23,6 +23,7 @@ type names struct {
 	asked    chan string
 
 	mu       sync.Mutex
+	begun    bool // the file was looked at
 	file     map[string]string
 	modified time.Time
 	looked   map[string]found
@@ -59,7 +60,7 @@ func (n *names) of(client string) string {
 	if name := n.file[client]; name != "" {
 		return name
 	}
-	if n.resolver == nil {
+	if n.resolver == nil || !n.begun {
 		return ""
 	}
 	f, ok := n.looked[client]
@@ -93,6 +94,9 @@ func (n *names) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		n.log.Note("names file", n.read(), "")
+		n.mu.Lock()
+		n.begun = true
+		n.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			return nil

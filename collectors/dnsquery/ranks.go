@@ -12,7 +12,7 @@ import (
 type ranks struct{ young, old map[uint64]uint32 }
 
 const (
-	rankedRows = 8192
+	rankedRows = 4096
 	rankBytes  = 12
 )
 

@@ -17,6 +17,7 @@ import (
 // position is all that must agree: how far the log was read, what was counted, and where the queue for
 // Loki ended then. It is saved as one; what is in the queue after that end is cut off at start.
 type position struct {
+	Kind     string        `json:"kind"` // stateKind
 	Position tail.Position `json:"position"`
 	Counts   *counts       `json:"counts"`
 	Ranks    *ranks        `json:"ranks"`
@@ -32,8 +33,12 @@ type reading struct {
 	Rows    float64   `json:"rows"`    // that we had counted
 }
 
+// stateKind tells a state of this collector from another's.
+const stateKind = "dnsquery 1"
+
 func (d *dnsquery) fresh() *position {
 	return &position{
+		Kind:     stateKind,
 		Position: tail.Begin(d.env.Now().Add(-d.cfg.Overlap.Std())),
 		Counts:   newCounts(&d.cfg), Ranks: newRanks(),
 	}
@@ -86,10 +91,11 @@ func (d *dnsquery) begun() (bool, error) {
 // UnmarshalJSON reads a state into one that fresh made; one of another program is an error.
 func (s *position) UnmarshalJSON(data []byte) error {
 	type plain position
+	s.Kind = ""
 	if err := json.Unmarshal(data, (*plain)(s)); err != nil {
 		return err
 	}
-	if s.Position.Start.IsZero() || s.Counts == nil || s.Ranks == nil || s.Counts.Rows != s.Counts.Queries.Sum() {
+	if s.Kind != stateKind || s.Counts == nil || s.Ranks == nil || s.Counts.Rows != s.Counts.Queries.Sum() {
 		return errors.New("not a state of this collector")
 	}
 	return nil

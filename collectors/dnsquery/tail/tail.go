@@ -24,7 +24,9 @@
 // rows that are later than that are not seen if others came after them.
 //
 // The anchor is as long as it takes to be the only one of its kind: 64 rows and two changes of
-// time, so that neither a flood of equal rows within a second nor a shift goes unnoticed.
+// time, so that a shift among rows that look alike does not go unnoticed. It has a limit, 4096 rows:
+// where the log keeps whole seconds, has more rows than that in one, they all look alike, and rows
+// of that very second are deleted, nobody can tell which.
 package tail
 
 import (
@@ -90,21 +92,36 @@ func (r *Reader) Next(ctx context.Context, p Position) (Step, Position, error) {
 	if at < 0 {
 		return r.lost(ctx, p, anchor)
 	}
-	s, p := r.take(p.moved(offset+int64(at)), page, v.hashes, at, offset, size)
+	// Rows that could not be read may stand before the anchor or after it.
+	least := offset + int64(at)
+	p = p.moved(min(max(want, least), least+int64(page.Malformed)))
+	s, p := r.take(p, page, v.hashes, at, offset, size)
 	return s, p, nil
 }
 
-// begin takes the row that was inserted last for one that was read: so it is noticed if later ones
-// are deleted before they are read, even if it is too old to be read itself.
+// begin takes the rows that were inserted last for read: so it is noticed if later ones are deleted
+// before they are read, even if these are too old to be read themselves.
 func (r *Reader) begin(ctx context.Context, p Position, empty technitium.Page) (Step, Position, error) {
 	s := Step{Malformed: empty.Malformed}
-	newest, err := r.newest(ctx)
-	if err != nil || newest == nil || !newest.Time.Before(p.Start) {
+	page, err := r.last(ctx, 4*minAnchor)
+	if err != nil || len(page.Rows) == 0 || !page.Rows[len(page.Rows)-1].Time.Before(p.Start) {
 		return s, p, err
 	}
-	p.Start = floored(newest.Time, r.Overlap)
-	p.Anchor = encode([]mark{{hash(newest), newest.Time.UnixNano()}})
-	return s, p, nil
+	anchor, oldest := make([]mark, 0, len(page.Rows)), page.Rows[0].Time
+	for i := range page.Rows {
+		anchor = append(anchor, mark{hash(&page.Rows[i]), page.Rows[i].Time.UnixNano()})
+		if page.Rows[i].Time.Before(oldest) {
+			oldest = page.Rows[i].Time
+		}
+	}
+	next := p
+	next.Start, next.Anchor = floored(oldest, r.Overlap), encode(anchor)
+	// Where they end, as far as that is known.
+	first, err := r.Source.Logs(ctx, technitium.Query{Start: next.Start, Page: 1, PerPage: 1})
+	if err != nil {
+		return s, p, err
+	}
+	return s, next.moved(first.TotalEntries), nil
 }
 
 // take makes a Step of the rows that follow the anchor.
@@ -210,13 +227,11 @@ func grid(position int64, anchor, most int) (index int64, size int) {
 	return index, int(position / index)
 }
 
-// newest is the row that was inserted last, whatever its time; nil where there is none.
-func (r *Reader) newest(ctx context.Context) (*technitium.Row, error) {
-	page, err := r.Source.Logs(ctx, technitium.Query{Page: 1, PerPage: 1, Descending: true})
-	if err != nil || len(page.Rows) == 0 {
-		return nil, err
-	}
-	return &page.Rows[0], nil
+// last gives the rows that were inserted last, whatever their times, in the order of insertion.
+func (r *Reader) last(ctx context.Context, n int) (technitium.Page, error) {
+	page, err := r.Source.Logs(ctx, technitium.Query{Page: 1, PerPage: n, Descending: true})
+	slices.Reverse(page.Rows)
+	return page, err
 }
 
 // Probe looks at the row that was inserted last, whatever its time. Where that lies before the
@@ -224,10 +239,11 @@ func (r *Reader) newest(ctx context.Context) (*technitium.Row, error) {
 // is given an interval that begins an overlap before it, so that rows that are late by the new
 // clock are not missed. The time is zero where the log is empty.
 func (r *Reader) Probe(ctx context.Context, p Position) (time.Time, Position, error) {
-	row, err := r.newest(ctx)
-	if err != nil || row == nil {
+	page, err := r.last(ctx, 1)
+	if err != nil || len(page.Rows) == 0 {
 		return time.Time{}, p, err
 	}
+	row := page.Rows[0]
 	if len(p.Anchor) > 0 && row.Time.Before(p.Start.Add(r.Overlap/2)) {
 		if p.Floor.IsZero() {
 			p.Floor = p.Start

@@ -37,7 +37,7 @@ func drain(t *testing.T, r *Reader, p *Position) (rows []technitium.Row, gaps in
 // deleted before it was read and a gap was said. The clock is set back and forth, the app may keep
 // whole seconds, and few names make many rows look alike.
 func TestEachRowOnce(t *testing.T) {
-	const schedules = 100
+	const schedules = 60
 	read, lost, gaps, steps := 0, 0, 0, 0
 	for seed := range uint64(schedules) {
 		s := newSchedule(t, seed)
@@ -236,4 +236,89 @@ func (s *schedule) finish(t *testing.T) {
 func (s *schedule) describe() string {
 	return fmt.Sprintf("overlap %s, tick %s, start %s, floor %s, newest %s, now %s, wrong by %s, anchor of %d", s.overlap, s.tick,
 		s.p.Start.Format(time.TimeOnly), s.p.Floor.Format(time.TimeOnly), s.p.Newest.Format(time.TimeOnly), s.now.Format(time.TimeOnly), s.wrong, len(s.p.inInterval()))
+}
+
+// In the steady state a request brings the new rows and little else, however many the overlap has.
+func TestSteadyCost(t *testing.T) {
+	w := &world{rng: rand.New(rand.NewPCG(1, 1)), now: start, tick: 100, names: 1000, overlap: 10 * time.Minute}
+	r := Reader{Source: &w.log, Now: func() time.Time { return w.now }, Overlap: w.overlap, PerPage: 10_000}
+	p := Begin(start.Add(-time.Minute))
+	add := func(n int) {
+		for range n {
+			w.now = w.now.Add(time.Millisecond)
+			w.insert(row(w.now, fmt.Sprint(w.rng.IntN(1000))))
+		}
+	}
+	add(50_000)
+	if rows, _ := drain(t, &r, &p); len(rows) != 50_000 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	w.requests, w.sent = 0, 0
+	const polls, each = 100, 20
+	for range polls {
+		add(each)
+		if rows, _ := drain(t, &r, &p); len(rows) != each {
+			t.Fatalf("%d rows, want %d", len(rows), each)
+		}
+	}
+	b, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d new rows of 50000 known ones: %d requests, %d rows sent; position of %d bytes", polls*each, w.requests, w.sent, len(b))
+	if w.requests > polls+polls/10 || w.sent > polls*(each+minAnchor+20) || len(b) > 8<<10 {
+		t.Error("polling costs too much")
+	}
+}
+
+// Deleted rows of the interval shift the others: nothing is lost or read twice, at the cost of a
+// search.
+func TestShift(t *testing.T) {
+	w := &world{rng: rand.New(rand.NewPCG(1, 1)), now: start, tick: time.Second, names: 1, overlap: 10 * time.Minute}
+	r := Reader{Source: &w.log, Now: func() time.Time { return w.now }, Overlap: w.overlap, PerPage: 500}
+	p := Begin(start.Add(-time.Minute))
+	for i := range 20 {
+		for range 300 {
+			w.now = w.now.Add(20 * time.Millisecond) // 50 rows a second that look alike
+			w.insert(row(w.now.Truncate(w.tick), "x"))
+		}
+		if i > 0 {
+			w.trim(100 + 17*i%200)
+		}
+		if rows, gaps := drain(t, &r, &p); len(rows) != 300 || gaps > 0 {
+			t.Fatalf("round %d: %d rows, %d gaps", i, len(rows), gaps)
+		}
+	}
+	w.trim(len(w.rows))
+	if _, gaps := drain(t, &r, &p); gaps != 1 {
+		t.Errorf("%d gaps after all was deleted", gaps)
+	}
+	if _, gaps := drain(t, &r, &p); gaps != 0 {
+		t.Error("the same gap is said twice")
+	}
+}
+
+// A log whose rows are all older than the start is not counted; what comes after is, even if it is
+// deleted before it was read, which is said.
+func TestBegin(t *testing.T) {
+	w := &world{rng: rand.New(rand.NewPCG(1, 1)), now: start}
+	r := Reader{Source: &w.log, Now: func() time.Time { return w.now }, Overlap: time.Minute, PerPage: 500}
+	for range 100 {
+		w.insert(row(start.Add(-time.Hour), "old"))
+	}
+	p := Begin(start.Add(-time.Minute))
+	if rows, gaps := drain(t, &r, &p); len(rows) > 0 || gaps > 0 {
+		t.Fatalf("%d rows, %d gaps", len(rows), gaps)
+	}
+	for range 10 {
+		w.insert(row(start, "new"))
+	}
+	q := p
+	if rows, gaps := drain(t, &r, &q); len(rows) != 10 || gaps > 0 {
+		t.Errorf("%d rows, %d gaps, want 10 rows", len(rows), gaps)
+	}
+	w.trim(105)
+	if rows, gaps := drain(t, &r, &p); len(rows) != 5 || gaps != 1 {
+		t.Errorf("%d rows, %d gaps, want 5 rows after a gap", len(rows), gaps)
+	}
 }
