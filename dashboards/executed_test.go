@@ -97,7 +97,7 @@ func TestExecuted(t *testing.T) {
 			}
 		}
 	}
-	answers.write(t)
+	answers.write(t, "")
 	for key := range unneeded {
 		t.Errorf("%s is no longer empty", key)
 	}

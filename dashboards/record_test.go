@@ -29,12 +29,20 @@ type records struct {
 	of  map[string]*record
 }
 
-func (r *records) add(d Dashboard, p Panel, a answer) {
-	one := r.of[d.File]
-	if one == nil {
-		one = &record{Start: r.end.Add(-d.span()).Unix(), End: r.end.Unix(), Answers: map[int][]recordedQuery{}}
-		r.of[d.File] = one
+func (r *records) dashboard(d Dashboard) *record {
+	if r.of[d.File] == nil {
+		r.of[d.File] = &record{Start: r.end.Add(-d.span()).Unix(), End: r.end.Unix(), Answers: map[int][]recordedQuery{}}
 	}
+	return r.of[d.File]
+}
+
+func (r *records) addLogs(d Dashboard, p Panel, results []json.RawMessage) {
+	one := r.dashboard(d)
+	one.Answers[p.ID] = append(one.Answers[p.ID], recordedQuery{900, results})
+}
+
+func (r *records) add(d Dashboard, p Panel, a answer) {
+	one := r.dashboard(d)
 	var results []map[string]any
 	for _, result := range a.Data.Result {
 		entry := map[string]any{"metric": result.Metric}
@@ -48,7 +56,8 @@ func (r *records) add(d Dashboard, p Panel, a answer) {
 	one.Answers[p.ID] = append(one.Answers[p.ID], recordedQuery{step(d.span()).Seconds(), results})
 }
 
-func (r *records) write(t *testing.T) {
+// write writes a file for each dashboard, whose name has the suffix.
+func (r *records) write(t *testing.T, suffix string) {
 	dir := os.Getenv(recordTo)
 	if dir == "" {
 		return
@@ -61,7 +70,7 @@ func (r *records) write(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, file), content, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file+suffix), content, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

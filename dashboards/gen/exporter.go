@@ -27,7 +27,7 @@ func exporter(all alerts) *board {
 		graph("Is a source stale?", "Time since the last success, in intervals.", "none", q(`vulcan:collector_data_age:intervals{@}`, "{{collector}} {{source}} {{instance}}")).
 			limit(all.limit("CollectorDataStale", "")),
 		graph("Why do runs fail?", "Failed runs in the hour before.", "none",
-			q(`sum by (collector, reason) (increase(vulcan_collector_failures_total{@}[1h])) > 0 or 0 * sum by (reason) (increase(vulcan_collector_failures_total{@}[1h]))`, "{{collector}} {{reason}}")).bars(),
+			q(`sum by (reason) (increase(vulcan_collector_failures_total{@}[1h]))`, "{{reason}}")).bars(),
 	)
 	b.line(9, states("When did a source fail?", "Result of each source's last run.", q(`vulcan_collector_up{@}`, "{{collector}} {{source}} {{instance}}")).yes("succeeded", "failed"))
 	b.line(8,

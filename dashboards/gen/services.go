@@ -35,11 +35,11 @@ func services(all alerts) *board {
 		col("Every", "s", `systemd_timer_interval_seconds{@}`),
 	).sorted("Next", false).shows("TimerOverdue"))
 	b.line(8,
-		graph("Does a service restart over and over?", "Automatic restarts in the 15 minutes before.", "none",
-			q(`increase(systemd_service_restart_total{@}[15m]) > 0 or 0 * sum by (instance) (increase(systemd_service_restart_total{@}[15m]))`, "{{name}} {{instance}}")).
+		graph("Does a service restart over and over?", "Automatic restarts in the 15 minutes before; the 8 most at each moment.", "none",
+			q(`topk(8, increase(systemd_service_restart_total{@}[15m]))`, "{{name}} {{instance}}")).
 			limit(all.limit("SystemdServiceFlapping", "")),
-		graph("How often do units fail?", "Runs that failed in the hour before.", "none",
-			q(`sum by (name, instance) (increase(systemd_unit_failures_total{@}[1h])) > 0 or 0 * sum by (instance) (increase(systemd_unit_failures_total{@}[1h]))`, "{{name}} {{instance}}")).bars(),
+		graph("How often do units fail?", "Runs that failed in the hour before; the 8 most at each moment.", "none",
+			q(`topk(8, sum by (name, instance) (increase(systemd_unit_failures_total{@}[1h])))`, "{{name}} {{instance}}")).bars(),
 	)
 	b.line(9,
 		graph("Which services use most memory?", "Control groups, page cache included; the 10 largest at each moment.", "bytes",

@@ -15,6 +15,10 @@ for (const file of readdirSync(`${root}dashboards`).filter((f) => f.endsWith('.j
   if (wanted.length && !wanted.includes(name)) { continue; }
   const dashboard = JSON.parse(readFileSync(`${root}dashboards/${file}`, 'utf8'));
   const record = JSON.parse(readFileSync(`${out}answers/${file}`, 'utf8'));
+  if (existsSync(`${out}answers/${file}.logs`)) {
+    const logs = JSON.parse(readFileSync(`${out}answers/${file}.logs`, 'utf8'));
+    Object.assign(record.answers, logs.answers);
+  }
   for (const p of dashboard.panels) {
     for (const t of p.targets ?? []) { t.alone = p.targets.length === 1; }
   }

@@ -91,6 +91,16 @@ function Lines({ panel, w, h }) {
   return <TimeSeries frames={data} structureRev={1} timeRange={timeRange} timeZone="utc" width={w} height={h} legend={panel.options.legend} options={panel.options} />;
 }
 
+// The logs panel is in no package of Grafana: plain lines here.
+function Logs({ panel, h }) {
+  const lines = (answers[panel.id]?.[0]?.result ?? []).flatMap((s) => s.values).sort((a, b) => b[0].localeCompare(a[0]));
+  return (
+    <div style={{ height: h, overflow: 'hidden', font: '12px/18px "Roboto Mono", monospace', color: theme.colors.text.primary }}>
+      {lines.map(([ns, line], i) => <div key={i} style={{ whiteSpace: 'nowrap' }}>{new Date(Number(ns.slice(0, -6))).toISOString().slice(0, 19).replace('T', ' ')} {line}</div>)}
+    </div>
+  );
+}
+
 class Guard extends React.Component {
   state = {};
   static getDerivedStateFromError(error) { return { error }; }
@@ -105,6 +115,7 @@ function Content({ panel, w, h }) {
     case 'table': return <Grid {...props} />;
     case 'timeseries': return <Lines {...props} />;
     case 'state-timeline': return <StateTimeline {...props} data={prepare(panel)} theme={theme} start={start} end={end} />;
+    case 'logs': return <Logs {...props} />;
     case 'heatmap': return <Heatmap {...props} data={prepare(panel)} theme={theme} start={start} end={end} />;
   }
   return <Empty panel={panel} />;
