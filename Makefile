@@ -3,7 +3,7 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: deb sbom vuln mutate proof catalogue run build test vet lint bench fuzz rules docs tools setup dashboards clean demo soak fleet
+.PHONY: release deb sbom vuln mutate proof catalogue run build test vet lint bench fuzz rules docs tools setup dashboards dashview clean demo soak fleet
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -83,6 +83,11 @@ docs: ## Regenerate docs/collectors/*.md from the metric declarations.
 dashboards: ## Write dashboards/*.json anew from dashboards/gen and alerts/*.yml.
 	go -C dashboards/gen run .
 
+dashview: ## Pictures of the dashboards in test/dashview/out (needs Node.js and Chromium).
+	cd test/dashview && npm ci --ignore-scripts --no-audit --no-fund && node build.mjs
+	VULCAN_DASHVIEW=$(CURDIR)/test/dashview/out/answers go test -count=1 -run 'Executed|Logs' ./dashboards
+	cd test/dashview && node shoot.mjs
+
 deb: build $(BIN)/nfpm ## The Debian package dist/*.deb, the same bytes for the same commit.
 	@mkdir -p dist
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} GOARCH=$$(go env GOARCH) BINARY=vulcan_exporter \
@@ -92,6 +97,14 @@ deb: build $(BIN)/nfpm ## The Debian package dist/*.deb, the same bytes for the 
 sbom: build ## What the binary is made of, CycloneDX, into dist/vulcan_exporter.cdx.json.
 	@mkdir -p dist
 	go run ./test/release/sbom vulcan_exporter >dist/vulcan_exporter.cdx.json
+
+release: build deb sbom ## Archives for two architectures, the package, the SBOM and their checksums, into dist/.
+	set -e; for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o dist/vulcan_exporter.$$arch ./cmd/vulcan_exporter; \
+		SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} \
+			test/release/archive.sh dist/vulcan_exporter.$$arch $$arch '$(VERSION)' dist vulcan_exporter; \
+		rm dist/vulcan_exporter.$$arch; done
+	cd dist && sha256sum *.tar.gz *.deb *.cdx.json >SHA256SUMS
 
 vuln: $(BIN)/govulncheck ## Known vulnerabilities in what is called.
 	test/release/vuln.sh $(PACKAGES)
