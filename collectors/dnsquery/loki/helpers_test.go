@@ -3,7 +3,6 @@ package loki
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -17,7 +16,7 @@ import (
 
 var pushSeconds = metric.NewHistogram("test_push_seconds", "Seconds that a push took.", []float64{.1, 1, 10})
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func openQueue(t testing.TB, dir string, max int64) *Queue {
 	t.Helper()

@@ -33,11 +33,12 @@ type Pusher struct {
 	client *client
 	now    func() time.Time
 	logger *slog.Logger
-	limit  int           // bytes of a batch, less than BatchBytes while Loki limits the rate
-	pause  time.Duration // the next one; 0 after a success
-	reason string        // of the failure that was logged
-	begun  bool          // the first batch of this Run is settled
-	mute   bool          // Loki could not be asked, and that was logged
+	limit  int              // bytes of a batch, less than BatchBytes while Loki limits the rate
+	pause  time.Duration    // the next one; 0 after a success
+	reason string           // of the failure that was logged
+	gaveUp map[string]int64 // entries of the last batch, by reason
+	begun  bool             // the first batch of this Run is settled
+	mute   bool             // Loki could not be asked, and that was logged
 
 	mu    sync.Mutex
 	stats Stats
@@ -130,9 +131,7 @@ func (p *Pusher) deliver(ctx context.Context, entries []Entry) (dropped map[stri
 		}
 	}
 	p.begun = true
-	for reason, n := range d.dropped {
-		p.logger.Warn("Loki does not take some entries; they are given up", "reason", reason, "entries", n)
-	}
+	p.noteDropped(d.dropped)
 	return d.dropped, true
 }
 
@@ -198,6 +197,16 @@ func (p *Pusher) push(ctx context.Context, entries []Entry) verdict {
 		}
 	}
 	return v
+}
+
+// noteDropped logs the first batch of a row of batches that lose entries for a reason.
+func (p *Pusher) noteDropped(dropped map[string]int64) {
+	for _, reason := range DropReasons() {
+		if dropped[reason] > 0 && p.gaveUp[reason] == 0 {
+			p.logger.Warn("Loki does not take some entries; they are given up", "reason", reason, "entries", dropped[reason])
+		}
+	}
+	p.gaveUp = dropped
 }
 
 // note logs what changes, not what goes on.

@@ -37,7 +37,7 @@ func startScripted(t *testing.T, answer func(r *http.Request, lines []string) (i
 	t.Helper()
 	s := &scripted{answer: answer}
 	s.Server = httptest.NewUnstartedServer(s)
-	s.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelError)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	t.Cleanup(s.Close)
 	return s
 }

@@ -54,14 +54,14 @@ func TestEveryRowOnce(t *testing.T) {
 	l := testenv.StartLoki(t, testenv.LokiOptions{})
 	f := startForgetful(t, l.URL, 3)
 	dir := t.TempDir()
-	want := rows(12_000, time.Now().Add(-30*time.Minute))
+	want := rows(9000, time.Now().Add(-30*time.Minute))
 	q := openQueue(t, dir, 64<<20)
 	for part := want; len(part) > 0; part = part[min(1000, len(part)):] {
 		add(t, q, part[:min(1000, len(part))]...)
 	}
 	options := Options{URL: f.URL, BatchBytes: 700_000, MinBackoff: 500 * time.Millisecond, MaxBackoff: time.Second}
 	stops := 0
-	for ; stops < 5; stops++ {
+	for ; stops < 3; stops++ {
 		seen := f.seen.Load()
 		p := startPusher(t, options, q)
 		testenv.Eventually(t, time.Minute, func() error {
@@ -79,7 +79,7 @@ func TestEveryRowOnce(t *testing.T) {
 		if err := q.Truncate(end); err != nil {
 			t.Fatal(err)
 		}
-		if stops == 2 {
+		if stops == 1 {
 			l.Kill()
 			l.Start(t)
 		}
@@ -89,9 +89,6 @@ func TestEveryRowOnce(t *testing.T) {
 	if n := q.Totals(); n.Pushed != int64(len(want)) || n.Lost != 0 {
 		t.Errorf("totals %+v", n)
 	}
-	sameRows(t, l, "", want)
-	l.Kill()
-	l.Start(t)
 	sameRows(t, l, "", want)
 	l.Flush(t)
 	l.Stop(t)
