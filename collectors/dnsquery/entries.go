@@ -3,9 +3,7 @@ package dnsquery
 import (
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"vulcan.lan/vulcan_exporter/collectors/dnsquery/loki"
 	"vulcan.lan/vulcan_exporter/collectors/dnsquery/tail"
@@ -128,11 +126,20 @@ func appendLine(b []byte, row *technitium.Row) []byte {
 
 func appendField(b []byte, key, value string) []byte {
 	b = append(b, key...)
-	quoted := value == "" || strings.ContainsFunc(value, func(r rune) bool {
-		return r <= ' ' || r == '"' || r == '=' || r == utf8.RuneError || r == 0x7f
-	})
-	if quoted {
-		return strconv.AppendQuote(b, value)
+	bare, safe := value != "", true // needs no quotes; needs no escapes in them
+	for i := range len(value) {
+		switch c := value[i]; {
+		case c < ' ' || c == '"' || c == '\\' || c >= 0x7f:
+			bare, safe = false, false
+		case c == ' ' || c == '=':
+			bare = false
+		}
 	}
-	return append(b, value...)
+	switch {
+	case bare:
+		return append(b, value...)
+	case safe:
+		return append(append(append(b, '"'), value...), '"')
+	}
+	return strconv.AppendQuote(b, value)
 }

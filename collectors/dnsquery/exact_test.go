@@ -89,7 +89,11 @@ func newTrial(t *testing.T, seed uint64, gaps bool) *trial {
 	tr.cfg.URL, tr.cfg.TokenFile = tr.server.URL, config.SecretFile(tr.server.TokenFile)
 	tr.cfg.App, tr.cfg.ClassPath = o.App.Name, o.App.ClassPath
 	tr.cfg.Loki.URL, tr.cfg.MaxClients, tr.cfg.TopDomains = tr.sink.URL, 3, 5
+	if seed%4 == 2 {
+		tr.cfg.Loki.QueueBytes = 30 << 10 // soon full: rows wait at the server
+	}
 	tr.env = collectortest.Env(t)
+	tr.env.Interval = 20 * time.Millisecond
 	tr.env.Now = tr.clock.Now
 	tr.env.State = &crashing{tr.env.State, rng}
 	return tr

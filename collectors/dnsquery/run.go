@@ -20,8 +20,7 @@ import (
 const (
 	probeEvery = time.Minute
 	// probeShare bounds what looking for the newest row may cost a server with a huge log.
-	probeShare     = 100
-	requestTimeout = time.Minute
+	probeShare = 100
 )
 
 // Run reads the log and sends rows to Loki. An error means that what is in memory may differ from
@@ -165,8 +164,6 @@ func (t *tailer) once(ctx context.Context) (more bool, err error) {
 
 // read asks for a page, and now and then for the newest row.
 func (t *tailer) read(ctx context.Context) (*batch, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	at := t.st.Position
 	if now := t.env.Now(); !now.Before(t.probed) || t.probed.Sub(now) > time.Hour {
 		newest, moved, err := t.reader.Probe(ctx, at)
