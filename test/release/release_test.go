@@ -161,3 +161,57 @@ func BenchmarkStart(b *testing.B) {
 	b.ReportMetric(float64(total.Milliseconds())/float64(b.N), "ms/start")
 	b.ReportMetric(float64(slowest.Milliseconds()), "ms-slowest")
 }
+
+// TestArchive packs twice: the same bytes, with a man page, completions that bash accepts, and what
+// a new user needs.
+func TestArchive(t *testing.T) {
+	binary := testenv.Exporter(t)
+	var sums []string
+	var archive string
+	for range 2 {
+		dir := t.TempDir()
+		pack := exec.Command(filepath.Join(testenv.Root(t), "test", "release", "archive.sh"), binary, "amd64", "1.2.3", dir)
+		pack.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1795000000")
+		if out, err := pack.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		archive = filepath.Join(dir, "vulcan_exporter-1.2.3.linux-amd64.tar.gz")
+		content, err := os.ReadFile(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums = append(sums, fmt.Sprintf("%x", sha256.Sum256(content)))
+	}
+	if sums[0] != sums[1] {
+		t.Errorf("two archives differ: %v", sums)
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command("tar", "-C", dir, "--strip-components=1", "-xf", archive).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for file, want := range map[string]string{
+		"vulcan_exporter.1":                      ".SH",
+		"completion/_vulcan_exporter":            "#compdef vulcan_exporter",
+		"alerts/backup_alerts.yml":               "backup_alerts",
+		"alerts/runbooks/BackupServiceFailed.md": "BackupServiceFailed",
+		"dashboards/overview.json":               "panels",
+		"deploy/systemd/vulcan-exporter.service": "ExecStart",
+		"deploy/prometheus/prometheus.yml":       "scrape_configs",
+		"docs/collectors/backup.md":              "# backup",
+		"README.md":                              "vulcan_exporter",
+		"completion/vulcan_exporter.bash":        "complete",
+	} {
+		content, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil || !strings.Contains(string(content), want) {
+			t.Errorf("%s has no %q (%v)", file, want, err)
+		}
+	}
+	// A command that is begun is not completed: kingpin takes its letters for an argument of run.
+	for word, want := range map[string]string{"": "help run check collect docs migrate version", "--sto": "--storage.path"} {
+		shell := exec.Command("bash", "-c", "source completion/vulcan_exporter.bash && COMP_WORDS=(vulcan_exporter '"+word+"') COMP_CWORD=1 && PATH=.:$PATH && _vulcan_exporter_bash_autocomplete && echo ${COMPREPLY[*]}")
+		shell.Dir = dir
+		if out, err := shell.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != want {
+			t.Errorf("bash completes %q to %q (%v)", word, out, err)
+		}
+	}
+}
