@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Proves every alert anew: faults, mutations, contract and unit tests; then writes docs/proof.json
-# and docs/proof.md. With the name of a test only that one's faults are run again.
+# and docs/proof.md. With the name of a test only that one's faults are run again, with '^$' none:
+# enough where texts or unit tests have changed. Mutants are run of what has changed only.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -141,3 +141,16 @@ func TestTextsKeepFaults(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// What was proven of another version is forgotten at the next update, not shown.
+func TestForget(t *testing.T) {
+	s := newScene(t)
+	s.file("g.yml", strings.Replace(rules, "> 5", "> 6", 1))
+	if err := s.table.addTests(s.pack(), "2026-02-01"); err != nil {
+		t.Fatal(err)
+	}
+	const want = "| [A](../alerts/runbooks/A.md) | yes | 1 + 1 in 1 | not run | none | 2026-02-01 |\n"
+	if text := s.table.markdown(); !strings.HasSuffix(text, want) {
+		t.Errorf("got\n%swant\n%s", text, want)
+	}
+}

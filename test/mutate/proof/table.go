@@ -99,10 +99,25 @@ func (t *Table) addTests(p *pack.Pack, date string) error {
 		if row.Unit.Hash != suite.Hash {
 			row.Unit = Unit{suite.Tests, suite.Fires, suite.Quiet, suite.Hash, date}
 		}
+		row.forget(suite.Hash, p.FaultHash(rule))
 		rows = append(rows, row)
 	}
 	t.Alerts = rows
 	return nil
+}
+
+// forget drops what was proven about another version of the rule or of its tests, and says so.
+func (r *Row) forget(suite, fault string) {
+	if r.Mutation != nil && r.Mutation.Hash != suite {
+		fmt.Fprintf(os.Stderr, "%s: its mutation score was of another version\n", r.Alert)
+		r.Mutation = nil
+	}
+	r.Faults = slices.DeleteFunc(r.Faults, func(f Fault) bool {
+		if f.Hash != fault {
+			fmt.Fprintf(os.Stderr, "%s: %s has proven another version\n", r.Alert, f.Test)
+		}
+		return f.Hash != fault
+	})
 }
 
 // addMutation takes the rules of which all mutants ran.
