@@ -48,7 +48,7 @@ rules: $(BIN)/promtool ## Only the alerting rules: syntax, unit tests, contract.
 mutate: $(BIN)/promtool ## Mistakes in the rules that no unit test notices, and the score.
 	go -C test/mutate run . -only '$(ONLY)'
 
-# PROOF_RUN=TestZFS proves some faults anew and keeps the other lines.
+# PROOF_RUN=TestZFS makes only those faults again, PROOF_RUN='^$$' none; the other lines are kept.
 proof: setup tools ## Prove every alert anew (an hour on 2 cores) and write docs/proof.md.
 	test/mutate/proof.sh '$(PROOF_RUN)'
 
