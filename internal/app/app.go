@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -51,6 +52,9 @@ func (a *App) Main(args []string) int {
 	printed := false // by --help or --version, after which Parse goes on
 	cli.Version(version.Print("vulcan_exporter")).UsageWriter(a.Stdout).ErrorWriter(a.Stderr).Terminate(func(int) { printed = true })
 	commands := a.flags(cli)
+	if !slices.Contains(args, "--completion-bash") { // kingpin would take half a command for an argument of run
+		cli.GetCommand("run").Default()
+	}
 	name, err := cli.Parse(args)
 	if printed {
 		return 0
@@ -80,7 +84,7 @@ func (a *App) flags(cli *kingpin.Application) map[string]func(context.Context) e
 	cli.Flag("log.level", "Least severe level that is logged.").Default("info").EnumVar(&a.logLevel, "debug", "info", "warn", "error")
 	cli.Flag("log.format", "Form of log lines.").Default("logfmt").EnumVar(&a.logFormat, "logfmt", "json")
 	a.web.add(cli)
-	cli.Command("run", "Run the exporter (the default).").Default()
+	cli.Command("run", "Run the exporter (the default).")
 	check := cli.Command("check", "Check a configuration file and say all that is wrong with it.")
 	check.Arg("config", "The file.").Required().StringVar(&a.target)
 	collect := cli.Command("collect", "Run a collector, or one source as collector/source, once and print its metrics. Writes no state.")
