@@ -62,6 +62,10 @@ func NewPusher(o Options, q *Queue, now func() time.Time, logger *slog.Logger) (
 	return p, nil
 }
 
+// Continue goes on from what another Pusher of this process has seen: its counts do not fall where
+// the queue had to be opened again. It is called before Run.
+func (p *Pusher) Continue(s Stats) { p.stats = s }
+
 // Stats may be called at any time.
 func (p *Pusher) Stats() Stats {
 	p.mu.Lock()

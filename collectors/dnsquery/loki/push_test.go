@@ -419,3 +419,28 @@ func FuzzAppendString(f *testing.F) {
 		}
 	})
 }
+
+func FuzzJudge(f *testing.F) {
+	f.Add(400, "1 errors like: entry for stream '{}' has timestamp too old: x, oldest acceptable timestamp is: 2026-01-02T03:04:05Z")
+	f.Add(429, "maximum active stream limit exceeded")
+	f.Add(260, "")
+	f.Fuzz(func(t *testing.T, status int, message string) {
+		v := judge(status, nil, message)
+		if v.kind == accepted && status != 200 && status != 204 || v.kind != accepted && v.reason == "" {
+			t.Fatalf("%d %q: %+v", status, message, v)
+		}
+	})
+}
+
+func FuzzParseFound(f *testing.F) {
+	f.Add([]byte(`{"data":{"resultType":"streams","result":[{"stream":{"job":"x"},"values":[["5","l",{"structuredMetadata":{"a":"b"}}],["4","k"]]}]}}`))
+	f.Add([]byte(`{"data":{"resultType":"streams","result":[{"values":[[null,null,null]]}]}}`))
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		all, err := parseFound(bytes.NewReader(answer))
+		for i := range all {
+			if err != nil || i > 0 && all[i].nanos < all[i-1].nanos {
+				t.Fatalf("%+v, %v", all, err)
+			}
+		}
+	})
+}

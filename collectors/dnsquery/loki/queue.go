@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 )
 
 // Queue keeps entries on disk, in order, until Loki has them.
@@ -26,6 +27,7 @@ type Queue struct {
 	mu        sync.Mutex
 	segments  []segment // oldest first; never empty, the last is written to
 	active    *os.File  // the last segment
+	ack       *ackSlots
 	committed Offset
 	acked     Offset
 	totals    Totals
@@ -59,7 +61,7 @@ func (q *Queue) Close() error {
 	if q.active == nil {
 		return nil
 	}
-	err := q.active.Close()
+	err := errors.Join(q.active.Close(), q.ack.file.Close())
 	q.active = nil
 	return err
 }
@@ -83,10 +85,17 @@ func (q *Queue) Append(entries []Entry) (Offset, error) {
 	if err := q.room(int64(len(b))); err != nil {
 		return Offset{}, err
 	}
-	last := &q.segments[len(q.segments)-1]
-	if err := q.write(b, last.size()); err != nil {
+	err := q.write(b, q.segments[len(q.segments)-1].size())
+	if errors.Is(err, syscall.ENOSPC) && q.acked == q.end() && q.used() > 0 {
+		// What is acknowledged takes the place.
+		if err = errors.Join(q.start(q.end()), q.free()); err == nil {
+			err = q.write(b, 0)
+		}
+	}
+	if err != nil {
 		return Offset{}, err
 	}
+	last := &q.segments[len(q.segments)-1]
 	last.end.Bytes += int64(len(b))
 	last.end.Rows += int64(len(entries))
 	return last.end, nil
@@ -174,7 +183,7 @@ func (q *Queue) settle(to Offset, dropped map[string]int64) error {
 		totals.Dropped[reason] += n
 		totals.Pushed -= n
 	}
-	if err := q.save(to, totals); err != nil {
+	if err := q.ack.save(to, totals); err != nil {
 		return err
 	}
 	q.acked, q.totals = to, totals

@@ -1,6 +1,7 @@
 package loki
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -113,7 +114,7 @@ func TestFull(t *testing.T) {
 			taken += 20
 		}
 		q.Commit(q.End())
-		if _, bytes := q.Backlog(); bytes > 40_000 || diskUse(t, q.dir) > 40_500 {
+		if _, bytes := q.Backlog(); bytes > 40_000 || diskUse(t, q.dir) > 40_000+2*slotSize {
 			t.Fatalf("%d bytes, %d on disk", bytes, diskUse(t, q.dir))
 		}
 	}
@@ -270,13 +271,29 @@ func TestDamage(t *testing.T) {
 		}
 		settle(t, q, int(last.base.Rows), len(want))
 	})
+	t.Run("half an ack", func(t *testing.T) {
+		q, want, end := build(t)
+		first, second := q.segments[1].base, q.segments[2].base
+		if err := errors.Join(q.Ack(first), q.Ack(second)); err != nil {
+			t.Fatal(err)
+		}
+		flip(t, filepath.Join(q.dir, ackFile), q.ack.sequence%2*slotSize+20) // as a crash leaves it
+		q, err := reopen(t, q, end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q.Acked() != first {
+			t.Errorf("acknowledged %+v, want %+v", q.Acked(), first)
+		}
+		same(t, all(t, q), want[second.Rows:]) // a segment was removed after the ack that is lost
+	})
 	t.Run("ack unreadable", func(t *testing.T) {
 		q, want, end := build(t)
 		if err := q.Ack(q.segments[2].base); err != nil {
 			t.Fatal(err)
 		}
 		first := q.segments[0].base.Rows
-		if err := os.WriteFile(filepath.Join(q.dir, ackFile), []byte("{"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(q.dir, ackFile), bytes.Repeat([]byte("{"), 5000), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		q, err := reopen(t, q, end)

@@ -38,9 +38,16 @@ func appendRecord(b []byte, e Entry) ([]byte, error) {
 	if len(payload) > maxPayload {
 		return b[:start], fmt.Errorf("entry of %d bytes: at most %d fit into the queue", len(payload), maxPayload)
 	}
-	binary.LittleEndian.PutUint32(b[start:], uint32(len(payload)))
-	binary.LittleEndian.PutUint32(b[start+4:], crc32.Checksum(payload, castagnoli))
+	sealRecord(b[start:])
 	return b, nil
+}
+
+// sealRecord fills in the header of a record whose payload is complete.
+func sealRecord(b []byte) []byte {
+	payload := b[recordHeader:]
+	binary.LittleEndian.PutUint32(b, uint32(len(payload)))
+	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(payload, castagnoli))
+	return b
 }
 
 func appendText(b []byte, s string) []byte {

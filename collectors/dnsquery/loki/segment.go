@@ -1,7 +1,6 @@
 package loki
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,14 +9,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"vulcan.lan/vulcan_exporter/internal/state"
 )
 
 const (
 	maxSegment = 8 << 20
 	suffix     = ".segment"
-	ackFile    = "ack"
 )
 
 // segment is a file of records without a gap.
@@ -37,33 +33,19 @@ func parseName(name string) (Offset, bool) {
 	return base, segment{base: base}.name() == name
 }
 
-// acknowledgement is the content of the file ack.
-type acknowledgement struct {
-	Acked   Offset           `json:"acked"`
-	Pushed  int64            `json:"pushed"`
-	Lost    int64            `json:"lost"`
-	Dropped map[string]int64 `json:"dropped"`
-}
-
 func (t Totals) clone() Totals {
 	t.Dropped = maps.Clone(t.Dropped)
 	return t
 }
 
-// save notes what needs not be sent again.
-func (q *Queue) save(acked Offset, t Totals) error {
-	content, err := json.Marshal(acknowledgement{acked, t.Pushed, t.Lost, t.Dropped})
+// load finds what is in the folder.
+func (q *Queue) load() error {
+	slots, ack, known, damaged, err := openAck(q.dir)
 	if err != nil {
 		return err
 	}
-	return state.WriteFile(filepath.Join(q.dir, ackFile), content)
-}
-
-// load finds what is in the folder.
-func (q *Queue) load() error {
-	ack, known, err := q.loadAck()
-	if err != nil {
-		return err
+	if q.ack = slots; damaged {
+		q.logger.Error("the acknowledgement of the queue for Loki cannot be read; what is in the queue is sent again", "dir", q.dir)
 	}
 	q.totals = Totals{Pushed: ack.Pushed, Lost: ack.Lost, Dropped: make(map[string]int64)}
 	for _, reason := range DropReasons() {
@@ -85,23 +67,6 @@ func (q *Queue) load() error {
 		q.acked = q.segments[0].base
 	}
 	return nil
-}
-
-// loadAck reads the file ack. One that cannot be understood is no reason to stop: what it does not
-// tell is sent again.
-func (q *Queue) loadAck() (ack acknowledgement, known bool, err error) {
-	content, err := os.ReadFile(filepath.Join(q.dir, ackFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return ack, false, nil
-	}
-	if err != nil {
-		return ack, false, err
-	}
-	if err := json.Unmarshal(content, &ack); err != nil || ack.Acked.Bytes < 0 || ack.Acked.Rows < 0 {
-		q.logger.Error("the acknowledgement of the queue for Loki cannot be read; what is in the queue is sent again", "dir", q.dir, "err", err)
-		return acknowledgement{}, false, nil
-	}
-	return ack, true, nil
 }
 
 // loadSegments finds the segments and what of each is valid.
