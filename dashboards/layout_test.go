@@ -147,6 +147,9 @@ func looks(p Panel) []string {
 func names(p Panel) []string {
 	seen := map[string]bool{}
 	for _, transformation := range p.Transformations {
+		if n := len(transformation.Options.RenameByName); 100*n > 58*p.GridPos.W {
+			return []string{fmt.Sprintf("%q: %d columns of 100 pixels do not fit", p.Title, n)}
+		}
 		for _, name := range transformation.Options.RenameByName {
 			if seen[name] {
 				return []string{fmt.Sprintf("%q: two columns are named %q", p.Title, name)}
@@ -201,6 +204,13 @@ func TestLayoutFinds(t *testing.T) {
 			p.Options.Legend.Placement = "right"
 		},
 		"is none or too": func(d *Dashboard) { p := &d.Panels[2]; p.Type = "timeseries"; p.Targets[0].LegendFormat = "" },
+		"do not fit": func(d *Dashboard) {
+			for i := range d.Panels {
+				if len(d.Panels[i].Transformations) > 0 {
+					d.Panels[i].GridPos.W = 4
+				}
+			}
+		},
 		"two columns are": func(d *Dashboard) {
 			for i := range d.Panels {
 				if len(d.Panels[i].Transformations) > 0 {

@@ -65,16 +65,18 @@ func (b *board) redis() {
 	)
 	b.line(8,
 		graph("Do look-ups find their keys?", "Part of the look-ups that found a key.", "percentunit",
-			q(`rate(redis_keyspace_hits_total{@}[$__rate_interval]) / (rate(redis_keyspace_hits_total{@}[$__rate_interval]) + rate(redis_keyspace_misses_total{@}[$__rate_interval]) > 0)`, "{{source}} {{instance}}")).between(0, 1).w(8),
+			q(`rate(redis_keyspace_hits_total{@}[$__rate_interval]) / (rate(redis_keyspace_hits_total{@}[$__rate_interval]) + rate(redis_keyspace_misses_total{@}[$__rate_interval]) > 0)`, "{{source}} {{instance}}")).between(0, 1),
 		graph("Are keys, clients or writes refused?", "In the hour before: keys evicted, connections refused, error answers.", "none",
 			q(`increase(redis_evicted_keys_total{@}[1h])`, "evicted {{source}}"), q(`increase(redis_rejected_connections_total{@}[1h])`, "refused {{source}}"),
-			q(`sum by (err) (increase(redis_errors_total{@}[1h]))`, "{{err}}")).shows("RedisRefusesWrites", "RedisRejectsConnections").w(8),
+			q(`sum by (err) (increase(redis_errors_total{@}[1h]))`, "{{err}}")).shows("RedisRefusesWrites", "RedisRejectsConnections"),
+	)
+	b.line(6,
 		list("Is it kept on disk?", "The last dump, and the append-only file where there is one.", []string{"source", "instance"},
 			col("Dump", "none", `redis_rdb_last_bgsave_status{@}`).yes("written", "FAILED"),
 			col("Last dump", "dateTimeFromNow", `1000 * redis_rdb_last_save_timestamp_seconds{@}`),
 			col("Append-only", "none", `redis_aof_last_write_status{@}`).yes("well", "FAILED"),
 			col("Clients", "none", `redis_connected_clients{@}`),
 			col("Keys", "none", `sum without (db) (redis_db_keys{@})`),
-		).shows("RedisPersistenceFailed").w(8),
+		).shows("RedisPersistenceFailed"),
 	)
 }

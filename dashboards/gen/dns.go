@@ -38,13 +38,7 @@ func dns(all alerts) *board {
 	)
 	b.line(8,
 		states("When did a server not answer?", "Name servers that blackbox_exporter asks.",
-			q(`probe_success{job="blackbox_dns"}`, "{{service}} {{instance}}")).yes("answers", "down").shows("DNSServerDown"),
-	)
-	b.line(8,
-		graph("How many clients and names?", "Different ones in the last hour, estimated.", "none",
-			q(`dns_query_distinct_clients{@}`, "clients {{instance}}"), q(`dns_query_distinct_domains{@}`, "names {{instance}}")).w(8),
-		graph("What does the server itself count?", "Queries of the last hour by its own statistics.", "none",
-			q(`dns_query_server_window_queries{@}`, "{{outcome}}")).w(8),
+			q(`probe_success{job="blackbox_dns"}`, "{{service}} {{instance}}")).yes("answers", "down").shows("DNSServerDown").w(10),
 		list("What state is the server in?", "As the server says.", []string{"instance"},
 			col("Up since", "dateTimeFromNow", `1000 * dns_query_server_start_timestamp_seconds{@}`),
 			col("Blocking", "none", `dns_query_server_blocking_enabled{@}`).yes("on", "off"),
@@ -52,7 +46,13 @@ func dns(all alerts) *board {
 			col("Cached", "short", `dns_query_server_cached_entries{@}`),
 			col("Log", "none", `dns_query_api_up{@}`).yes("read", "NO"),
 			col("Loki", "none", `dns_query_loki_up{@}`).yes("takes it", "NO"),
-		).shows("DNSBlockingDisabled", "DNSQueryLogUnreadable").w(8),
+		).shows("DNSBlockingDisabled", "DNSQueryLogUnreadable").w(14),
+	)
+	b.line(8,
+		graph("How many clients and names?", "Different ones in the last hour, estimated.", "none",
+			q(`dns_query_distinct_clients{@}`, "clients {{instance}}"), q(`dns_query_distinct_domains{@}`, "names {{instance}}")),
+		graph("What does the server itself count?", "Queries of the last hour by its own statistics.", "none",
+			q(`dns_query_server_window_queries{@}`, "{{outcome}}")),
 	)
 	b.section("What was asked, line by line")
 	b.logs()
@@ -64,11 +64,11 @@ func dns(all alerts) *board {
 			q(`sum(increase(dns_query_gap_rows_total{@}[1h]))`, "missed"), q(`sum(increase(dns_query_loki_dropped_total{@}[1h]))`, "refused by Loki")).
 			shows("DNSRowsLost", "DNSLokiRowsRefused").w(8),
 		graph("Does the server refuse the reader?", "Failed calls of its API in the hour before.", "none",
-			q(`sum by (reason) (increase(dns_query_api_errors_total{@}[1h]))`, "{{reason}}")).bars().w(8),
+			q(`topk(5, sum by (reason) (increase(dns_query_api_errors_total{@}[1h])))`, "{{reason}}")).bars().w(8),
 	)
 	b.line(8,
 		graph("Does Loki take the lines?", "Rows a second that Loki took, and pushes a second that failed.", "none",
-			q(`sum(rate(dns_query_rows_pushed_total{@}[$__rate_interval]))`, "taken"), q(`sum by (reason) (rate(dns_query_loki_push_failures_total{@}[$__rate_interval]))`, "failed: {{reason}}")).shows("DNSLokiPushFailing").w(8),
+			q(`sum(rate(dns_query_rows_pushed_total{@}[$__rate_interval]))`, "taken"), q(`topk(4, sum by (reason) (rate(dns_query_loki_push_failures_total{@}[$__rate_interval])))`, "failed: {{reason}}")).shows("DNSLokiPushFailing").w(8),
 		graph("How full is the queue to Loki?", "Bytes that wait on disk, of what they may be.", "percentunit",
 			q(`dns_query_loki_queue_bytes{@} / dns_query_loki_queue_max_bytes{@}`, "{{instance}}")).between(0, 1).w(8),
 		heat("How long does a push take?", "Pushes to Loki by their duration.", "s", q(`sum by (le) (increase(dns_query_loki_push_seconds_bucket{@}[$__rate_interval]))`, "{{le}}")).w(8),

@@ -245,7 +245,8 @@ func logged(title, about, unit, expr, legend string) *panel {
 	p.Targets = append(p.Targets, loki.Dataquery{
 		Expr: expr, LegendFormat: cog.ToPtr(legend), RefId: cog.ToPtr("A"), QueryType: cog.ToPtr("range"), Datasource: p.Datasource,
 	})
-	return p
+	// Steps without a line are gaps between points, which bars show.
+	return p.bars()
 }
 
 // alternatives joins names for a regular expression.

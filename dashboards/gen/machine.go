@@ -34,15 +34,17 @@ func machine(all alerts) *board {
 	)
 	low, limit1 := all.left("DiskSpaceLow", "node_filesystem_avail_bytes")
 	b.line(9,
-		ranking("Which file system is full?", "Used part of each device that is not ZFS.", "percentunit", q(`sort_desc(`+disk+`)`, "{{device}} {{instance}}")).neutral().between(0, 1).w(8),
+		ranking("Which file system is full?", "Used part of each device that is not ZFS.", "percentunit", q(`sort_desc(`+disk+`)`, "{{device}} {{instance}}")).neutral().between(0, 1),
 		graph("How much space is left?", "Bytes that are left until the alert; below 0 space is low.", "bytes",
-			q(`min by (device, instance) (`+low+`)`, "{{device}} {{instance}}")).limit(limit1).free().shows("DiskSpaceCritical").w(8),
+			q(`min by (device, instance) (`+low+`)`, "{{device}} {{instance}}")).limit(limit1).free().shows("DiskSpaceCritical"),
+	)
+	b.line(6,
 		list("Can every file system be used?", "One row for each device.", []string{"device", "fstype", "instance"},
 			col("Free", "bytes", `node_filesystem_avail_bytes{job="node", #}`),
 			col("Free inodes", "percentunit", `node_filesystem_files_free{job="node", #} / node_filesystem_files{job="node", #}`).limit(all.limit("InodesLow", "")),
 			col("Read-only", "none", `node_filesystem_readonly{job="node", #}`).says(map[string]word{"1": {"yes", "red"}, "0": {"no", "text"}}),
 			col("Readable", "none", `1 - node_filesystem_device_error{job="node", #}`).yes("yes", "no"),
-		).sorted("Free", false).shows("FilesystemReadOnly", "FilesystemUnreadable").w(8),
+		).sorted("Free", false).shows("FilesystemReadOnly", "FilesystemUnreadable"),
 	)
 	b.line(8,
 		graph("How busy are the disks?", "Share of time in which a request was worked on.", "percentunit",

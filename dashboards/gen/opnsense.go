@@ -16,8 +16,9 @@ func opnsense(all alerts) *board {
 	b.line(7, states("When was a gateway not online?", "1 is online.", q(`opnsense_gateway_state{@, state="online"}`, "{{name}} {{instance}}")).yes("online", "not online").
 		shows("OPNsenseGatewayDown", "OPNsenseGatewayDegraded"))
 	b.line(8,
-		graph("Does a gateway lose packets?", "Share of dpinger's probes that were lost.", "percentunit", q(`opnsense_gateway_loss_ratio{@}`, "{{name}} {{instance}}")).shows("OPNsenseGatewayDegraded"),
-		graph("How long is the way out?", "Mean round trip time of dpinger's probes.", "s", q(`opnsense_gateway_delay_seconds{@}`, "{{name}} {{instance}}")),
+		graph("Does a gateway lose packets?", "Share of dpinger's probes that were lost.", "percentunit", q(`opnsense_gateway_loss_ratio{@}`, "{{name}} {{instance}}")).shows("OPNsenseGatewayDegraded").w(8),
+		graph("How long is the way out?", "Mean round trip time of dpinger's probes.", "s", q(`opnsense_gateway_delay_seconds{@}`, "{{name}} {{instance}}")).w(8),
+		graph("How hot is it?", "Sensors of the firewall.", "celsius", q(`opnsense_sensor_temperature_celsius{@}`, "{{device}} {{instance}}")).free().w(8),
 	)
 	b.line(8,
 		graph("What does the CPU do?", "Share of time, by mode.", "percentunit", q(`avg by (mode) (opnsense_cpu_ratio{@, mode!="idle"})`, "{{mode}}")).
@@ -26,7 +27,7 @@ func opnsense(all alerts) *board {
 			q(`opnsense_memory_used_bytes{@}`, "used {{instance}}"), q(`opnsense_memory_total_bytes{@}`, "total {{instance}}")).w(8),
 		ranking("Which file system is full?", "Share in use.", "percentunit", q(`sort_desc(opnsense_filesystem_used_ratio{@})`, "{{mountpoint}} {{instance}}")).neutral().between(0, 1).w(8),
 	)
-	b.line(7,
+	b.line(6,
 		list("What state is each firewall in?", "As the firewall says, and its certificate.", []string{"source", "instance"},
 			col("Up since", "dateTimeFromNow", `1000 * opnsense_boot_timestamp_seconds{@}`),
 			col("API key", "none", `opnsense_api_key_accepted{@}`).yes("accepted", "REFUSED"),
@@ -36,16 +37,15 @@ func opnsense(all alerts) *board {
 			col("Expires", "dateTimeFromNow", `1000 * opnsense_upstream_certificate_not_after_timestamp_seconds{@}`),
 			col("Reboot", "none", `opnsense_reboot_needed{@}`).says(map[string]word{"1": {"needed", "orange"}, "0": {"no", "text"}}),
 			col("Updates", "none", `opnsense_updates_pending{@}`),
-		).shows("OPNsenseAPIKeyRejected", "OPNsenseCertificateRejected", "OPNsenseCertificateExpiring", "OPNsenseCertificateNotVerified").w(16),
-		graph("How hot is it?", "Sensors of the firewall.", "celsius", q(`opnsense_sensor_temperature_celsius{@}`, "{{device}} {{instance}}")).free().w(8),
+		).shows("OPNsenseAPIKeyRejected", "OPNsenseCertificateRejected", "OPNsenseCertificateExpiring", "OPNsenseCertificateNotVerified"),
 	)
 	b.section("What opnsense-exporter is given")
 	b.line(8,
 		graph("How often is the firewall asked?", "Forwarded requests a second, by class of the answer.", "reqps",
 			q(`sum by (class) (rate(opnsense_proxy_requests_total{@}[$__rate_interval]))`, "{{class}}")).stacked().shows("OPNsenseProxyNotListening").w(8),
 		graph("Why do requests fail?", "Requests without a proper answer, and refused ones, per second.", "reqps",
-			q(`sum by (reason) (rate(opnsense_proxy_errors_total{@}[$__rate_interval]))`, "{{reason}}"),
-			q(`sum by (reason) (rate(opnsense_proxy_refused_total{@}[$__rate_interval]))`, "refused: {{reason}}")).shows("OPNsenseProxyFailing").w(8),
+			q(`topk(5, sum by (reason) (rate(opnsense_proxy_errors_total{@}[$__rate_interval])))`, "{{reason}}"),
+			q(`topk(3, sum by (reason) (rate(opnsense_proxy_refused_total{@}[$__rate_interval])))`, "refused: {{reason}}")).shows("OPNsenseProxyFailing").w(8),
 		heat("How long does the firewall take?", "Forwarded requests by the time that the firewall took.", "s",
 			q(`sum by (le) (increase(opnsense_proxy_upstream_duration_seconds_bucket{@}[$__rate_interval]))`, "{{le}}")).w(8),
 	)

@@ -34,7 +34,10 @@ func storage(all alerts) *board {
 		graph("How much can still be written?", "Part of the space for datasets that is used or reserved; at 100 % writes fail.", "percentunit",
 			q(`zfs_pool_usable_used_ratio{@}`, "{{pool}} {{instance}}")).limit(usable).between(0, 1),
 	)
-	b.line(6, states("When was a pool not clean?", "Clean: each device online, no error counted, no resilver.", q(`zfs_pool_clean{@}`, "{{pool}} {{instance}}")).yes("clean", "not clean"))
+	b.line(7, states("When was a pool not clean?", "Clean: each device online, no error counted, no resilver.", q(`zfs_pool_clean{@}`, "{{pool}} {{instance}}")).yes("clean", "not clean").w(14),
+		graph("How far is a scrub or resilver?", "Part that is done, while one is in progress.", "percentunit",
+			q(`zfs_pool_scan_progress_ratio{@}`, "{{function}} {{pool}} {{instance}}")).between(0, 1).none("none is going on").w(10),
+	)
 	b.line(8,
 		list("Which device has errors?", "Errors since the last zpool clear or import, and requests that took longer than 30 s.", []string{"pool", "class", "vdev", "instance"},
 			col("Online", "none", `zfs_vdev_state{@, state="online"}`).yes("online", "no"),
@@ -42,9 +45,7 @@ func storage(all alerts) *board {
 			col("Write", "none", `zfs_vdev_errors_total{@, operation="write"}`).limit(all.limit("ZFSDeviceErrors", "")),
 			col("Checksum", "none", `zfs_vdev_errors_total{@, operation="checksum"}`).limit(all.limit("ZFSDeviceErrors", "")),
 			col("Slow", "none", `zfs_vdev_slow_ios_total{@}`),
-		).sorted("Checksum", true).w(14),
-		graph("How far is a scrub or resilver?", "Part that is done, while one is in progress.", "percentunit",
-			q(`zfs_pool_scan_progress_ratio{@}`, "{{function}} {{pool}} {{instance}}")).between(0, 1).none("none is going on").w(10),
+		).sorted("Checksum", true),
 	)
 	b.line(9,
 		ranking("Which datasets are largest?", "Bytes of the dataset alone, without descendants: what it refers to and its snapshots.", "bytes",

@@ -36,7 +36,7 @@ export function StateTimeline({ panel, data, theme, start, end, w, h }) {
       from = i;
     }
   });
-  const left = Math.min(w * 0.35, 12 + 6.4 * Math.max(...names.map((n) => n.length)));
+  const left = Math.min(w * 0.35, 24 + 6.6 * Math.max(...names.map((n) => n.length)));
   const rows = h - 22;
   return (
     <div>
