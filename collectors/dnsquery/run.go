@@ -86,6 +86,9 @@ func (d *dnsquery) openLoki(st *position) (*delivery, error) {
 	if err != nil {
 		return nil, errors.Join(err, queue.Close())
 	}
+	if before := d.loki.Load(); before != nil {
+		pusher.Continue(before.pusher.Stats())
+	}
 	l := &delivery{queue, pusher}
 	d.loki.Store(l)
 	return l, nil

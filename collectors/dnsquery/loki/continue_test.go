@@ -4,12 +4,14 @@ import (
 	"log/slog"
 	"testing"
 	"time"
+
+	"vulcan.lan/vulcan_exporter/internal/metric"
 )
 
 // Counts go on where the queue is opened again in the same process.
 func TestContinue(t *testing.T) {
 	made := func() *Pusher {
-		p, err := NewPusher(Options{URL: "http://127.0.0.1:1"}, nil, time.Now, slog.New(slog.DiscardHandler))
+		p, err := NewPusher(Options{URL: "http://127.0.0.1:1", Durations: metric.NewHistogram("x_seconds", "Seconds.", []float64{1})}, nil, time.Now, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
