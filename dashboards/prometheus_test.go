@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,9 +157,22 @@ type answer struct {
 	} `json:"data"`
 }
 
+// query asks again where Prometheus reads a chunk of samples of the past that it is just writing
+// to disk: it says so, and has the chunk a moment later.
 func (s *server) query(path string, parameters url.Values) answer {
 	s.t.Helper()
 	parameters.Set("stats", "all")
+	for tries := 0; ; tries++ {
+		a := s.ask(path, parameters)
+		if !strings.Contains(a.Error, "cannot populate chunk") || tries == 50 {
+			return a
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func (s *server) ask(path string, parameters url.Values) answer {
+	s.t.Helper()
 	response, err := http.PostForm(s.url+"/api/v1/"+path, parameters)
 	if err != nil {
 		s.t.Fatal(err)
