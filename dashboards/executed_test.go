@@ -40,8 +40,9 @@ func seeded(t testing.TB, all []Dashboard) (*server, time.Time) {
 	captured := recorded(t, end)
 	written := 0
 	if os.Getenv(recordTo) != "" {
-		written += s.write(told, end.Add(-before), end.Add(-length), end, coarse)
-		s.evaluate(rules, end.Add(-before), end.Add(-length), coarse)
+		until := end.Add(-length - coarse)
+		written += s.write(told, end.Add(-before), until, end, coarse)
+		s.evaluate(rules, end.Add(-before), until, coarse)
 	}
 	// Rules and panels need close points only where they look at minutes.
 	fine := end.Add(-3 * time.Hour)
@@ -51,7 +52,10 @@ func seeded(t testing.TB, all []Dashboard) (*server, time.Time) {
 	for _, part := range []struct {
 		from, to time.Time
 		step     time.Duration
-	}{{end.Add(-length), fine, costStep}, {fine, end, resolution}} {
+	}{{end.Add(-length), fine.Add(-costStep), costStep}, {fine, end, resolution}} {
+		if part.from.After(part.to) {
+			continue
+		}
 		written += s.write(told, part.from, part.to, end, part.step)
 		if part.to.Equal(end) {
 			written += s.write(captured, end.Add(-time.Hour), end, end, resolution)

@@ -28,6 +28,8 @@ import (
 type server struct {
 	url string
 	t   testing.TB
+	// firing has, by an alert's labels, since when it fired and when it last did.
+	firing map[string][2]int64
 }
 
 func startPrometheus(t testing.TB) *server {
@@ -41,7 +43,7 @@ func startPrometheus(t testing.TB) *server {
 	process := testenv.Start(t, exec.Command(testenv.Tool(t, "prometheus"), "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--storage.tsdb.retention.time=100d", "--web.listen-address="+address, "--web.enable-remote-write-receiver", "--query.lookback-delta=11m",
 		"--query.max-samples=100000000", "--web.cors.origin=.*"))
-	s := &server{url: "http://" + address, t: t}
+	s := &server{url: "http://" + address, t: t, firing: map[string][2]int64{}}
 	testenv.Eventually(t, time.Minute, func() error {
 		if err := process.Exited(); err != nil {
 			t.Fatal(err)
@@ -211,7 +213,7 @@ func (s *server) evaluate(rules []rule, start, end time.Time, step time.Duration
 				s.t.Fatalf("%s: %s", r.Expr, a.Error)
 			}
 			for _, result := range a.Data.Result {
-				all = append(all, r.results(result.Metric, result.Values, step)...)
+				all = append(all, s.results(r, result.Metric, result.Values, step)...)
 			}
 		}
 		s.write(all, start, end, end, step)
@@ -219,25 +221,28 @@ func (s *server) evaluate(rules []rule, start, end time.Time, step time.Duration
 }
 
 // results turns one series of a rule's expression into the series that Prometheus would write.
-func (r rule) results(metric map[string]string, values [][2]any, step time.Duration) []series {
+func (s *server) results(r rule, metric map[string]string, values [][2]any, step time.Duration) []series {
 	labels := labelSet{}
 	maps.Copy(labels, metric)
 	maps.Copy(labels, r.Labels)
 	points, since := map[int64]float64{}, map[int64]float64{}
-	began, last := int64(0), int64(0)
+	labels["alertname"] = r.Alert
+	key := fmt.Sprint(labels)
+	began, last := s.firing[key][0], s.firing[key][1]
 	for _, v := range values {
 		t := int64(v[0].(float64))
 		points[t], _ = strconv.ParseFloat(v[1].(string), 64)
-		if began == 0 || t-last > int64(step.Seconds()) {
+		if began == 0 || t-last > int64(coarse.Seconds()) {
 			began = t
 		}
 		last, since[t] = t, float64(began)
 	}
+	s.firing[key] = [2]int64{began, last}
 	if r.Record != "" {
+		delete(labels, "alertname")
 		labels["__name__"] = r.Record
 		return []series{{labels, lookup(points, step), 0}}
 	}
-	labels["alertname"] = r.Alert
 	state := maps.Clone(labels)
 	state["__name__"] = "ALERTS_FOR_STATE"
 	labels["__name__"], labels["alertstate"] = "ALERTS", "firing"
