@@ -41,12 +41,12 @@ vet:
 	go -C dashboards/gen vet ./...
 	go -C test/mutate vet ./...
 
-rules: $(BIN)/promtool ## Only the alerting rules: syntax, unit tests, contract.
+rules: .tools/built/prometheus ## Only the alerting rules: syntax, unit tests, contract.
 	go test ./alerts/...
 	go -C test/rules test -count=1 ./...
 
 # Every mutant; `make test` runs a sample of 90 s. ONLY=Redis for some alerts or files.
-mutate: $(BIN)/promtool ## Mistakes in the rules that no unit test notices, and the score.
+mutate: .tools/built/prometheus ## Mistakes in the rules that no unit test notices, and the score.
 	go -C test/mutate run . -only '$(ONLY)'
 
 # PROOF_RUN=TestZFS makes only those faults again, PROOF_RUN='^$$' none; the other lines are kept.
@@ -56,20 +56,20 @@ proof: setup tools ## Prove every alert anew (an hour on 2 cores) and write docs
 catalogue: setup tools ## Scrape the real exporters and show where alerts/catalogue/ differs.
 	go test ./alerts -count 1 -v -run TestCatalogueDrift
 
-lint: $(BIN)/golangci-lint ## gofmt, golangci-lint, generated files are fresh.
+lint: .tools/built/lint ## gofmt, golangci-lint, generated files are fresh.
 	@files=$$(gofmt -l $$(git ls-files '*.go')); if [[ -n "$$files" ]]; then echo "gofmt: $$files"; exit 1; fi
 	golangci-lint run $(PACKAGES)
 
 bench: ## Cost per scrape; see docs/performance.md.
 	go test -run '^$$' -bench . -p 1 $(PACKAGES)
 
-demo: $(BIN)/alertmanager $(BIN)/promtool ## A whole host on loopback with a page to break it; as root on Debian.
+demo: .tools/built/alertmanager .tools/built/prometheus ## A whole host on loopback with a page to break it; as root on Debian.
 	go test ./test/demo -count 1 -v -timeout 0 -args -demo.open=24h
 
 soak: ## An hour of random faults over all collectors; SOAK=3m for less.
 	go test ./test/soak -count 1 -v -timeout 0 -args -soak.duration=$(SOAK)
 
-fleet: $(BIN)/promtool ## What 100, 300 and 1,000 hosts cost Prometheus and VictoriaMetrics; see docs/scale.md.
+fleet: .tools/built/prometheus ## What 100, 300 and 1,000 hosts cost Prometheus and VictoriaMetrics; see docs/scale.md.
 	go test ./test/fleet -count 1 -v -timeout 1h -args -fleet.hosts=100,300,1000 -fleet.while=2m
 
 fuzz: ## FUZZTIME for every fuzz target.
@@ -89,7 +89,7 @@ dashview: ## Pictures of the dashboards in test/dashview/out (needs Node.js and 
 	VULCAN_DASHVIEW=$(CURDIR)/test/dashview/out/answers go test -count=1 -run 'Executed|Logs' ./dashboards
 	cd test/dashview && node shoot.mjs
 
-deb: build $(BIN)/nfpm ## The Debian package dist/*.deb, the same bytes for the same commit.
+deb: build .tools/built/nfpm ## The Debian package dist/*.deb, the same bytes for the same commit.
 	@mkdir -p dist
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} GOARCH=$$(go env GOARCH) BINARY=vulcan_exporter \
 		VERSION=$$(sed -E 's/^v([0-9])/\1/; s/-/+/g; /^[0-9]+\./!s/^/0~/' <<<'$(VERSION)') \
@@ -107,36 +107,18 @@ release: build deb sbom ## Archives for two architectures, the package, the SBOM
 		rm dist/vulcan_exporter.$$arch; done
 	cd dist && sha256sum *.tar.gz *.deb *.cdx.json >SHA256SUMS
 
-vuln: $(BIN)/govulncheck ## Known vulnerabilities in what is called.
+vuln: .tools/built/vuln ## Known vulnerabilities in what is called.
 	test/release/vuln.sh $(PACKAGES)
 
 setup: ## The Debian packages that the tests need (root on Debian; elsewhere named).
 	test/setup.sh
 
-# Tools are pinned in modules of their own and built once for each version of the pin.
-tools: $(BIN)/promtool $(BIN)/alertmanager $(BIN)/loki $(BIN)/nfpm $(BIN)/quadlet
+# Tools are pinned in modules of their own, tools/*, and built once for each version of the pin.
+tools: $(addprefix .tools/built/,prometheus alertmanager loki nfpm quadlet)
 
-$(BIN)/promtool: tools/prometheus/go.mod
-	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags remove_all_sd -o $(BIN)/ tool
-	touch $@
-$(BIN)/alertmanager: tools/alertmanager/go.mod
-	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
-	touch $@
-$(BIN)/nfpm: tools/nfpm/go.mod
-	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
-	touch $@
-$(BIN)/quadlet: tools/quadlet/go.mod
-	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
-	touch $@
-$(BIN)/govulncheck: tools/vuln/go.mod
-	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
-	touch $@
-$(BIN)/loki: tools/loki/go.mod
-	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
-	touch $@
-$(BIN)/golangci-lint: tools/lint/go.mod
-	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/ tool
-	touch $@
+.tools/built/%: tools/%/go.mod
+	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' $(if $(filter prometheus,$*),-tags remove_all_sd) -o $(BIN)/ tool
+	@mkdir -p $(@D) && touch $@
 
 clean:
 	rm -rf .tools .run dist vulcan_exporter
