@@ -50,9 +50,9 @@ func overview(all alerts, areas []*board) *board {
 			col("Last run", "none", `vulcan_collector_up{@}`).yes("succeeded", "failed"),
 			col("Last success", "dateTimeFromNow", `1000 * vulcan_collector_last_success_timestamp_seconds{@}`),
 			col("Age in intervals", "none", `vulcan:collector_data_age:intervals{@}`).limit(all.limit("CollectorDataStale", "")),
-		).sorted("Age in intervals", true).w(14),
+		).sorted("Age in intervals", true).w(15),
 		states("When did a source fail?", "Result of each source's last run; only collectors of which one failed in an hour.",
-			q(`min by (collector) (vulcan_collector_up{@})`, "{{collector}}")).yes("succeeded", "failed").w(10),
+			q(`min by (collector) (vulcan_collector_up{@})`, "{{collector}}")).yes("succeeded", "failed").w(9),
 	)
 	return b
 }
