@@ -35,7 +35,7 @@ type board struct {
 
 const firstRow = 4 // height
 
-// ownAlerts tell that a collector does not know any more.
+// staleness are the alerts that tell that a collector does not know any more.
 const staleness = "CollectorDataStale|CollectorFailing"
 
 // firing selects the firing alerts of the dashboard that need somebody.

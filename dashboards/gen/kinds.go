@@ -118,7 +118,7 @@ func states(title, about string, queries ...query) *panel {
 }
 
 // heat shows how often which value occurred, from a histogram's buckets.
-func heat(title, about, unit string, buckets_ query) *panel {
+func heat(title, about, unit string, counted query) *panel {
 	p := newPanel("heatmap", title, about, unit, heatmap.Options{
 		Calculate: cog.ToPtr(false), CellGap: cog.ToPtr(uint8(1)), ShowValue: common.VisibilityModeNever,
 		Color: heatmap.HeatmapColorOptions{
@@ -132,7 +132,7 @@ func heat(title, about, unit string, buckets_ query) *panel {
 		Tooltip:      heatmap.HeatmapTooltip{Mode: common.TooltipDisplayModeSingle, YHistogram: cog.ToPtr(false)},
 		Exemplars:    heatmap.ExemplarConfig{Color: "rgba(255,0,255,0.7)"},
 	}, nil)
-	return p.w(12).add(false, buckets, buckets_)
+	return p.w(12).add(false, buckets, counted)
 }
 
 // column is a value column of a table.
@@ -140,7 +140,6 @@ type column struct {
 	name, unit, expr string
 	limits           []limit
 	words            map[string]word
-	bar              bool
 }
 
 // col makes a column; its expression is summed up by the table's labels.
