@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -60,18 +61,19 @@ func main() {
 
 func command(ctx context.Context, o options, report string) error {
 	r, err := run(ctx, o)
-	if err != nil {
+	if r == nil {
 		return err
 	}
 	r.print(o.out)
-	if report != "" {
-		content, err := json.MarshalIndent(r.Rules, "", "\t")
-		if err == nil {
-			err = os.WriteFile(report, append(content, '\n'), 0o644)
+	if report != "" { // of a run that was interrupted too: what is complete counts
+		content, failed := json.MarshalIndent(r.Rules, "", "\t")
+		if failed == nil {
+			failed = os.WriteFile(report, append(content, '\n'), 0o644)
 		}
-		if err != nil {
-			return err
-		}
+		err = errors.Join(err, failed)
+	}
+	if err != nil {
+		return err
 	}
 	if len(r.problems) > 0 {
 		return fmt.Errorf("%s", strings.Join(r.problems, "\n"))

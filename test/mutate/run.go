@@ -96,7 +96,9 @@ func run(ctx context.Context, o options) (*report, error) {
 	if err := baseline(ctx, o, p.suites); err != nil {
 		return nil, err
 	}
-	order(p.jobs, known, o.seed, p.suites)
+	if o.budget > 0 {
+		order(p.jobs, known, o.seed, p.suites)
+	}
 	err = execute(ctx, o, p.jobs, p.report)
 	slices.Sort(p.report.problems)
 	return p.report, err
