@@ -8,8 +8,6 @@ package httpjson
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -80,8 +77,7 @@ func New(cfg Config) (*Client, error) {
 		}
 	}
 	if cfg.CAFile != "" {
-		// Read at each connection, so that a renewed CA needs no reload.
-		transport.DialTLSContext = c.dialTLS
+		transport.DialTLSContext = TLSFiles{CA: cfg.CAFile}.Dial
 	}
 	c.http = &http.Client{
 		Transport: transport, Timeout: hardLimit,
@@ -92,19 +88,6 @@ func New(cfg Config) (*Client, error) {
 
 // Close ends idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
-
-func (c *Client) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
-	pem, err := os.ReadFile(c.cfg.CAFile)
-	if err != nil {
-		return nil, credentialsError{err}
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, credentialsError{fmt.Errorf("%s holds no certificate", c.cfg.CAFile)}
-	}
-	dialer := tls.Dialer{Config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
-	return dialer.DialContext(ctx, network, address)
-}
 
 // Get decodes the JSON answer to a GET of path, which may have a query, into a value. An answer
 // other than 200 is a StatusError.
@@ -131,7 +114,7 @@ func (c *Client) Stream(ctx context.Context, path string, read func(d *json.Deco
 	var token config.Secret
 	if c.cfg.TokenFile != "" {
 		if token, err = c.cfg.TokenFile.Read(); err != nil {
-			return credentialsError{err}
+			return OwnError{err}
 		}
 		req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	}

@@ -26,12 +26,6 @@ type FormatError struct{ err error }
 func (e FormatError) Error() string { return "unexpected answer: " + e.err.Error() }
 func (e FormatError) Unwrap() error { return e.err }
 
-// credentialsError is a file of ours that cannot be used.
-type credentialsError struct{ err error }
-
-func (e credentialsError) Error() string { return e.err.Error() }
-func (e credentialsError) Unwrap() error { return e.err }
-
 // Why an API gave no answer: the closed set of a metric's label reason.
 const (
 	ReasonRefused     = "refused"     // nothing listens there, or it hung up
@@ -54,7 +48,7 @@ func Reason(err error) string {
 	var (
 		status  StatusError
 		format  FormatError
-		own     credentialsError
+		own     OwnError
 		timeout net.Error
 		cert    *tls.CertificateVerificationError
 		record  tls.RecordHeaderError

@@ -3,14 +3,9 @@ package loki
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -32,7 +27,7 @@ func newClient(o Options) *client {
 	c := &client{o: o, enc: newEncoder()}
 	transport := &http.Transport{
 		MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 10 * time.Second,
-		DialTLSContext: c.dialTLS,
+		DialTLSContext: httpjson.TLSFiles{CA: o.CAFile, Cert: o.CertFile, Key: o.KeyFile}.Dial,
 	}
 	c.http = &http.Client{
 		Transport: transport, Timeout: o.Timeout,
@@ -40,35 +35,6 @@ func newClient(o Options) *client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c
-}
-
-// credentialsError is a file of ours that cannot be used.
-type credentialsError struct{ err error }
-
-func (e credentialsError) Error() string { return e.err.Error() }
-func (e credentialsError) Unwrap() error { return e.err }
-
-// dialTLS reads the files at each connection, so that renewed ones need no reload.
-func (c *client) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.o.CAFile != "" {
-		pem, err := os.ReadFile(c.o.CAFile)
-		if err != nil {
-			return nil, credentialsError{err}
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, credentialsError{fmt.Errorf("%s holds no certificate", c.o.CAFile)}
-		}
-	}
-	if c.o.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.o.CertFile, c.o.KeyFile)
-		if err != nil {
-			return nil, credentialsError{err}
-		}
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	return (&tls.Dialer{Config: cfg}).DialContext(ctx, network, address)
 }
 
 // push sends entries once.
@@ -125,13 +91,13 @@ func (c *client) headers(h http.Header) error {
 	case c.o.TokenFile != "":
 		token, err := c.o.TokenFile.Read()
 		if err != nil {
-			return credentialsError{err}
+			return httpjson.OwnError{Err: err}
 		}
 		h.Set("Authorization", "Bearer "+token.Reveal())
 	case c.o.Username != "":
 		password, err := c.o.PasswordFile.Read()
 		if err != nil {
-			return credentialsError{err}
+			return httpjson.OwnError{Err: err}
 		}
 		(&http.Request{Header: h}).SetBasicAuth(c.o.Username, password.Reveal())
 	}
@@ -140,7 +106,7 @@ func (c *client) headers(h http.Header) error {
 
 // failReason classifies an error of the way to Loki.
 func failReason(err error) string {
-	var own credentialsError
+	var own httpjson.OwnError
 	if errors.As(err, &own) {
 		return FailCredentials
 	}

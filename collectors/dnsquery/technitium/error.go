@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+
+	"vulcan.lan/vulcan_exporter/internal/httpjson"
 )
 
 // Reason is why the API gave no answer: the closed set of a metric's label reason.
@@ -95,16 +97,10 @@ func (e httpError) Error() string {
 	return fmt.Sprintf("HTTP status %d: %s", e.code, e.body)
 }
 
-// caError is a CA file that cannot be used.
-type caError struct{ err error }
-
-func (e caError) Error() string { return e.err.Error() }
-func (e caError) Unwrap() error { return e.err }
-
 // transportReason classifies what did not come from the server's own words.
 func transportReason(err error) Reason {
 	var (
-		ca        caError
+		ca        httpjson.OwnError
 		status    httpError
 		decode    decodeError
 		timeout   net.Error

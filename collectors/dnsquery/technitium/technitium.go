@@ -15,19 +15,16 @@ package technitium
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"vulcan.lan/vulcan_exporter/internal/config"
+	"vulcan.lan/vulcan_exporter/internal/httpjson"
 )
 
 const (
@@ -91,7 +88,7 @@ func New(opts Options) (*Client, error) {
 	}
 	c := &Client{opts: opts, base: strings.TrimRight(opts.URL, "/")}
 	if opts.CAFile != "" {
-		transport.DialTLSContext = c.dialTLS
+		transport.DialTLSContext = httpjson.TLSFiles{CA: opts.CAFile}.Dial
 	}
 	c.http = &http.Client{
 		Transport: transport, Timeout: hardLimit,
@@ -102,20 +99,6 @@ func New(opts Options) (*Client, error) {
 
 // Close ends idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
-
-// dialTLS reads the CA file at each connection, so that a renewed CA needs no reload.
-func (c *Client) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
-	pem, err := os.ReadFile(c.opts.CAFile)
-	if err != nil {
-		return nil, caError{err}
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, caError{fmt.Errorf("%s holds no certificate", c.opts.CAFile)}
-	}
-	dialer := tls.Dialer{Config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
-	return dialer.DialContext(ctx, network, address)
-}
 
 // call is one request to the API.
 type call struct {
