@@ -1,5 +1,7 @@
 package main
 
+import "github.com/grafana/grafana-foundation-sdk/go/dashboard"
+
 func monitoring(all alerts) *board {
 	b := &board{
 		all: all, uid: "monitoring", title: "Monitoring", hours: 24,
@@ -33,9 +35,15 @@ func monitoring(all alerts) *board {
 			q(`sum by (rule_group) (increase(prometheus_rule_evaluation_failures_total{job="prometheus", #}[5m]))`, "{{rule_group}}")).
 			limit(all.limit("PrometheusRuleFailing", "")).w(8),
 	)
+	firing := `ALERTS{alertstate="firing", instance=~"|$instance(:[0-9]+)?"`
+	bySeverity := graph("How many alerts fire?", "Of the chosen hosts and of no host, by severity.", "none",
+		q(`count by (severity) (`+firing+`, alertname!="Watchdog"}) or 0 * count by (severity) (`+firing+`})`, "{{severity}}")).stacked().stepped().shows("Watchdog")
+	for _, severity := range []string{"critical", "warning", "info"} {
+		bySeverity.override("byName", severity, dashboard.DynamicConfigValue{Id: "color", Value: map[string]string{"mode": "fixed", "fixedColor": severityColor(severity)}})
+	}
 	b.line(8,
 		graph("How many series are there?", "In Prometheus's head, the last hours.", "none", q(`prometheus_tsdb_head_series{job="prometheus", #}`, "{{instance}}")).free().w(8),
-		graph("How many alerts fire?", "By severity.", "none", q(`count by (severity) (ALERTS{alertstate="firing", alertname!="Watchdog"}) or 0 * count by (severity) (ALERTS{alertstate="firing"})`, "{{severity}}")).stacked().stepped().shows("Watchdog").w(8),
+		bySeverity.w(8),
 		graph("How long do scrapes take?", "The slowest target of each job.", "s", q(`max by (job) (scrape_duration_seconds{job=~".+", #})`, "{{job}}")).w(8),
 	)
 	return b

@@ -29,8 +29,7 @@ func web(all alerts) *board {
 		col("Answers", "none", `probe_success{job=~"blackbox_(http|tcp|dns)"}`).yes("yes", "NO"),
 		col("Status", "none", `probe_http_status_code{job="blackbox_http"}`),
 		col("Took", "s", `probe_duration_seconds{job=~"blackbox_(http|tcp|dns)"}`),
-		col("Certificate expires", "dateTimeFromNow", `1000 * probe_ssl_earliest_cert_expiry{job=~"blackbox_.*"}`),
-		col("Redirects", "none", `probe_http_redirects{job="blackbox_http"}`),
+		col("Certificate", "dateTimeFromNow", `1000 * probe_ssl_earliest_cert_expiry{job=~"blackbox_(http|tcp)"}`),
 	).sorted("Answers", false).w(16),
 		states("When was the prober down?", "Whether Prometheus reached blackbox_exporter.", q(`min by (job) (up{job=~"blackbox_.*"})`, "{{job}}")).
 			yes("up", "down").shows("BlackboxExporterDown").w(8))
