@@ -10,16 +10,17 @@ import (
 )
 
 const (
-	hosts     = 20
+	hosts     = 2  // that are written
+	times     = 10 // for 20: no query joins hosts, so what it touches grows with their number
 	month     = 30 * 24 * time.Hour
 	costStep  = 5 * time.Minute
 	mostWrite = 15_000_000 // samples in Prometheus: minutes of writing; 30 million are the most that this may become
 	mostCost  = 50_000_000 // samples that a query may touch there: Prometheus's own limit for those in memory
 )
 
-// BenchmarkQueryCost asks the dashboards' costliest queries about 30 days of 20 hosts, written
-// every 5 minutes: by what they touch on a day of one host, those whose series still fit into the
-// samples that are written.
+// BenchmarkQueryCost asks the dashboards' costliest queries about 30 days of hosts, written every
+// 5 minutes: by what they touch on a day of one host, those whose series still fit into the samples
+// that are written.
 func BenchmarkQueryCost(b *testing.B) {
 	all, err := Load(".")
 	if err != nil {
@@ -65,12 +66,13 @@ func BenchmarkQueryCost(b *testing.B) {
 			if a.Status != "success" {
 				b.Errorf("%s: %s", c.name, a.Error)
 			}
-			if total := a.Data.Stats.Samples.Total; total > mostCost {
+			total := times * a.Data.Stats.Samples.Total
+			if total > mostCost {
 				b.Errorf("%s touches %d samples in %s:\n%s", c.name, total, took, c.target.Expr)
 			} else if total > worst || took > slowest {
 				b.Logf("%s: %d samples, %s", c.name, total, took.Round(time.Millisecond))
 			}
-			worst, slowest = max(worst, a.Data.Stats.Samples.Total), max(slowest, took)
+			worst, slowest = max(worst, total), max(slowest, took)
 		}
 	}
 	b.ReportMetric(float64(worst), "samples/worst")
@@ -118,7 +120,7 @@ func costliest(b *testing.B, all []Dashboard) ([]costly, []string) {
 	used := map[string]bool{}
 	var chosen []costly
 	var left []string
-	for _, c := range ranked[:40] {
+	for _, c := range ranked[:60] {
 		with := maps.Clone(used)
 		maps.Copy(with, c.metrics)
 		// The series of up are always there.
