@@ -108,7 +108,7 @@ func BenchmarkEndToEnd(b *testing.B) {
 // A million different names go through in bounded memory: the log, the counts and the queue are
 // read and written in parts.
 func TestMillionNames(t *testing.T) {
-	const rows = 1_000_000
+	const rows = millionNames
 	url := child(t, rows)
 	runtime.GC()
 	debug.FreeOSMemory()

@@ -1,0 +1,5 @@
+//go:build !race
+
+package dnsquery
+
+const millionNames = 1_000_000
