@@ -129,7 +129,10 @@ func (l *Lab) played(name string, p *played) {
 
 // answers are the ways in which an HTTP server does not answer.
 var answers = map[string]http.HandlerFunc{
-	"hangs":   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+	"hangs": func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then the server notices that the client is gone
+		<-r.Context().Done()
+	},
 	"garbage": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>\x00{[") },
 	"error":   func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusInternalServerError) },
 	"rejected": func(w http.ResponseWriter, r *http.Request) {
