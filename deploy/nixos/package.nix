@@ -17,6 +17,7 @@ buildGoModule {
       substitute $unit $out/lib/systemd/system/$(basename $unit) --replace-quiet /usr/bin/vulcan_exporter $out/bin/vulcan_exporter
     done
     cp -r alerts $out/share/vulcan_exporter/alerts
+    mkdir $out/share/vulcan_exporter/dashboards && cp dashboards/*.json $out/share/vulcan_exporter/dashboards/
     cp -r docs/collectors docs/security.md $out/share/doc/vulcan_exporter/
   '';
   meta = {
