@@ -60,8 +60,8 @@ lint: .tools/built/lint ## gofmt, golangci-lint, generated files are fresh.
 	@files=$$(gofmt -l $$(git ls-files '*.go')); if [[ -n "$$files" ]]; then echo "gofmt: $$files"; exit 1; fi
 	golangci-lint run $(PACKAGES)
 
-bench: ## Cost per scrape; see docs/performance.md.
-	go test -run '^$$' -bench . -p 1 $(PACKAGES)
+bench: ## Costs as ratios, into docs/performance.md; PACKAGES=./collectors/zfs for some.
+	go test -run '^$$' -bench . -p 1 -timeout 2h $(PACKAGES) | go run ./test/bench/table docs/performance.md
 
 demo: .tools/built/alertmanager .tools/built/prometheus ## A whole host on loopback with a page to break it; as root on Debian.
 	go test ./test/demo -count 1 -v -timeout 0 -args -demo.open=24h
