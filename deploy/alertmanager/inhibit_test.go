@@ -1,9 +1,14 @@
 package alertmanager
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
+	"time"
+
+	"vulcan.lan/vulcan_exporter/internal/testenv"
 )
 
 // pairs are the graver alerts and what they silence. The last label tells objects apart.
@@ -67,12 +72,17 @@ func TestInhibition(t *testing.T) {
 		send(what+": another condition", "active", pair.lesser, target, with("condition", "another"))
 	}
 	r.send(sent...)
-	got := r.states(len(want))
-	for _, what := range slices.Sorted(maps.Keys(want)) {
-		if got[what] != want[what] {
-			t.Errorf("%s: %q, want %q", what, got[what], want[what])
+	// An alert may be told as active before the inhibitor knows the graver one.
+	testenv.Eventually(t, 30*time.Second, func() error {
+		var errs []error
+		got := r.states(len(want))
+		for _, what := range slices.Sorted(maps.Keys(want)) {
+			if got[what] != want[what] {
+				errs = append(errs, fmt.Errorf("%s: %q, want %q", what, got[what], want[what]))
+			}
 		}
-	}
+		return errors.Join(errs...)
+	})
 }
 
 // sampleWith returns the labels of an alert that has a certain one, which it must have.
