@@ -46,7 +46,7 @@ type Options struct {
 	// Scale divides the durations in the rules; 0 means 60, a minute takes a second.
 	Scale float64
 	// Replace puts other text into the copy of the rules, for amounts that a test cannot make
-	// real, such as gigabytes. What it replaces must be there. docs/proof.md tells it.
+	// real, such as gigabytes. What it replaces must be there; Fakes has to say so.
 	Replace map[string]string
 	// Fakes names the software that the test plays itself, for docs/proof.md, by the beginning of
 	// the names of the alerts that depend on it: {"OPNsense": "OPNsense API"}.

@@ -152,6 +152,7 @@ func TestResticGrowth(t *testing.T) {
 		Rules:   []string{"storage_alerts", "exporter"},
 		Scale:   3000,
 		Replace: map[string]string{"10 * 2 ^ 30": "10 * 2 ^ 20"},
+		Fakes:   map[string]string{"ResticRepositorySizeGrowing": "the amount, 10 MiB for 10 GiB"},
 		Config: fmt.Sprintf("restic:\n  interval: 2s\n  timeout: 1m\n  sources: [{name: Grows, location: %s, password_file: %s, cache_dir: %s}]\n",
 			r.Dir, r.PasswordFile, filepath.Join(t.TempDir(), "cache")),
 	})

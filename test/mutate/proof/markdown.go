@@ -15,7 +15,8 @@ Written by ` + "`make proof`" + `, not by hand; a test fails when a rule or its 
 - **Unit**: promtool on the shipped file; how often a check expects the alert + how often none, in so many tests.
 - **Mutation**: small mistakes in the rule that a unit test notices. test/mutate/explained.yml has the others.
 - **Fault**: an end-to-end test with a real Prometheus and Alertmanager in which a fault fired the alert, its message
-  was delivered, and nothing else fired. *made up* names what the test played itself; all else was real software.
+  was delivered; nearly all of them assert that nothing else fired. *made up* names what the test played itself; all else
+  was real software.
 
 %s
 
