@@ -97,7 +97,7 @@ func (d *dnsquery) Collect(ctx context.Context, out *metric.Batch) error {
 		return err
 	}
 	if v := d.view.Load(); v != nil {
-		v.emit(out, d.env.Now(), d.names)
+		v.emit(out, d.names)
 	}
 	out.Bool(statePersistent, d.env.State.Persistent())
 	if d.cfg.Loki.URL != "" {

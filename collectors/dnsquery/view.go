@@ -34,7 +34,7 @@ func (d *dnsquery) publish(st *position, p progress) {
 	d.view.Store(v)
 }
 
-func (v *view) emit(out *metric.Batch, now time.Time, n *names) {
+func (v *view) emit(out *metric.Batch, n *names) {
 	v.counts.emit(out)
 	out.Bool(apiUp, v.progress.up)
 	out.Time(cursorTime, v.cursor)

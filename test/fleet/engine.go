@@ -209,9 +209,9 @@ func ruleGroups(t testing.TB) float64 {
 func settled(t testing.TB, p *testenv.Process, url string, while time.Duration) float64 {
 	t.Helper()
 	ready(t, p, url)
-	time.Sleep(2 * every)
+	<-time.After(2 * every)
 	before := cpuOf(t, p)
-	time.Sleep(while)
+	<-time.After(while)
 	if err := p.Exited(); err != nil {
 		t.Fatal(err)
 	}

@@ -144,7 +144,7 @@ var answers = map[string]http.HandlerFunc{
 				return
 			}
 			w.(http.Flusher).Flush()
-			time.Sleep(100 * time.Millisecond)
+			<-time.After(100 * time.Millisecond)
 		}
 	},
 	"endless": func(w http.ResponseWriter, _ *http.Request) {

@@ -68,7 +68,6 @@ type schedule struct {
 	deleted                       []bool           // of expected
 	seen                          int              // inserted rows that are in expected, or were
 	count, lost, gaps, clockSteps int
-	behind                        bool // the server's clock was set back beyond the overlap, and nobody has looked yet
 }
 
 func newSchedule(t *testing.T, seed uint64) *schedule {
