@@ -49,7 +49,8 @@ func TestDemo(t *testing.T) {
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
 	defer stop()
 	if *open == 0 {
-		h.ExactlyFiring()
+		h.WaitFiring("Watchdog", nil) // which always fires
+		h.ExactlyFiring(e2e.Alert{Name: "Watchdog"})
 		tour(t, board, h)
 		return
 	}
