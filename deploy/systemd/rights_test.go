@@ -26,7 +26,7 @@ for r in open closed; do
 	restic --no-cache -q init -r /srv/$r && restic --no-cache -q backup -r /srv/$r /srv/certs
 done
 chown -R vulcan-exporter /srv/open && chmod -R go= /srv/open /srv/closed
-mkdir -p /home/alice/Mail/work/INBOX/{new,cur,tmp} && touch /home/alice/Mail/work/INBOX/new/1.a
+mkdir -p /home/alice/Mail/office/INBOX/{new,cur,tmp} && touch /home/alice/Mail/office/INBOX/new/1.a
 chown -R alice /home/alice && chmod -R go= /home/alice
 `
 
@@ -38,7 +38,7 @@ criticalservice: {units: [dbus.service]}
 systemd: {interval: 1s, resources: true}
 backup: {interval: 1s, jobs: [{units: dbus.service}], artifacts: [{name: dump, path: "/srv/dumps/*.sql", format: pg_dump, max_age: 1h}]}
 certificate: {interval: 1s, files: [{type: nginx, paths: ["/srv/certs/*.crt"]}]}
-mbsync: {interval: 1s, accounts: [{units: mbsync-work.service, maildir: "/home/alice/Mail/{account}"}]}
+mbsync: {interval: 1s, accounts: [{units: mbsync-office.service, maildir: "/home/alice/Mail/{account}"}]}
 container: {interval: 1s, sources: [{name: default, socket: /srv/podman/podman.sock}]}
 restic:
   interval: 5s
@@ -61,7 +61,7 @@ func TestRights(t *testing.T) {
 		credentials += fmt.Sprintf("printf '%%s\\n' \"$1\" >%s\n", match[1])
 	}
 	h.run(credentials+"chmod 0600 /etc/vulcan_exporter/credentials/*", resticPassword)
-	h.WriteUnit("mbsync-work.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+	h.WriteUnit("mbsync-office.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
 
 	t.Run("service", func(t *testing.T) {
 		h := &host{h.SystemdHost, t}
@@ -105,7 +105,7 @@ func TestRights(t *testing.T) {
 	t.Run("user", func(t *testing.T) {
 		h := &host{h.SystemdHost, t}
 		address := h.begin("vulcan-exporter@alice.service", "/etc/vulcan_exporter/alice.yml", "/etc/default/vulcan-exporter-alice",
-			"mbsync: {interval: 1s, accounts: [{units: mbsync-work.service, maildir: \"/home/alice/Mail/{account}\"}]}\n")
+			"mbsync: {interval: 1s, accounts: [{units: mbsync-office.service, maildir: \"/home/alice/Mail/{account}\"}]}\n")
 		h.privileges("vulcan-exporter@alice.service", "0000000000000000")
 		h.metrics(address, `mbsync_mailbox_messages\{.*mailbox="INBOX"\} 1`)
 		h.Systemctl("stop", "vulcan-exporter@alice.service")

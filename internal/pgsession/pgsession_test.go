@@ -2,14 +2,8 @@ package pgsession
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,29 +13,6 @@ import (
 	"vulcan.lan/vulcan_exporter/internal/config"
 	"vulcan.lan/vulcan_exporter/internal/testenv"
 )
-
-// certificate makes a self-signed one for 127.0.0.1.
-func certificate(t *testing.T) (certPEM, keyPEM string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}))
-}
 
 func secret(t *testing.T, content string) config.SecretFile {
 	t.Helper()
@@ -65,7 +36,8 @@ func connect(t *testing.T, cfg Config) (*Session, error) {
 // TestTLS connects to a server with a certificate and without one, by a service file too.
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	cert, key := certificate(t)
+	certPEM, keyPEM := testenv.Certificate(t)
+	cert, key := string(certPEM), string(keyPEM)
 	ca := string(secret(t, cert))
 	p := testenv.NewPostgres(t)
 	p.Set("ssl=on", "ssl_cert_file="+p.File(t, "cert.pem", cert), "ssl_key_file="+p.File(t, "key.pem", key))

@@ -90,7 +90,7 @@ func FreePort(t testing.TB) int {
 type Process struct {
 	PID    int
 	cmd    *exec.Cmd
-	output lockedBuffer
+	output Buffer
 	done   chan struct{}
 	err    error
 }
@@ -164,19 +164,21 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// lockedBuffer is a bytes.Buffer that may be read while a process still writes to it.
-type lockedBuffer struct {
+// Buffer is a bytes.Buffer that may be read while something still writes to it.
+type Buffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (b *lockedBuffer) Write(p []byte) (int, error) {
+// Write implements io.Writer.
+func (b *Buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.Write(p)
 }
 
-func (b *lockedBuffer) String() string {
+// String is what was written so far.
+func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()

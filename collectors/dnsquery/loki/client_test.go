@@ -1,7 +1,6 @@
 package loki
 
 import (
-	"bytes"
 	"context"
 	"encoding/pem"
 	"fmt"
@@ -49,7 +48,7 @@ func TestCredentials(t *testing.T) {
 		{Options{Username: "me", PasswordFile: config.SecretFile(secret)}, "", FailCredentials, "Basic bWU6aHVudGVyMg=="},
 		{Options{Username: "me", PasswordFile: config.SecretFile(secret)}, "other", FailAuth, "Basic bWU6aHVudGVyMg=="},
 	} {
-		var log lockedBuffer
+		var log testenv.Buffer
 		want = c.want
 		if err := os.WriteFile(secret, []byte(c.wrong), 0o600); err != nil {
 			t.Fatal(err)
@@ -84,23 +83,6 @@ func TestCredentials(t *testing.T) {
 			t.Errorf("log: %s", text)
 		}
 	}
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 func TestWay(t *testing.T) {

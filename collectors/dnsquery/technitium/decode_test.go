@@ -175,11 +175,11 @@ func FuzzRow(f *testing.F) {
 			"pageNumber": 1, "totalPages": 1, "totalEntries": 1, "entries": []any{entry},
 		}})
 		if err != nil {
-			t.Skip() // no number, or a year of five digits
+			return // no number, or a year of five digits
 		}
 		for _, s := range []string{client, qname, answer, qtype} {
 			if !utf8.ValidString(s) {
-				t.Skip() // encoding/json writes U+FFFD for what is not UTF-8
+				return // encoding/json writes U+FFFD for what is not UTF-8
 			}
 		}
 		page, err := decodePage(bytes.NewReader(text), 1)

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -26,33 +25,16 @@ type env struct {
 	proxy   *Proxy
 	up      *Upstream
 	address string
-	log     *lockedBuffer
+	log     *testenv.Buffer
 
 	mu      sync.Mutex
 	changes []shape.Change
 }
 
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // start runs a proxy; change may alter its options before.
 func start(t testing.TB, fw *testenv.OPNsense, change func(o *Options, trust *Trust, s *Server)) *env {
 	t.Helper()
-	e := &env{t: t, fw: fw, log: &lockedBuffer{}}
+	e := &env{t: t, fw: fw, log: &testenv.Buffer{}}
 	table, err := transform.Compile(transform.Builtin())
 	if err != nil {
 		t.Fatal(err)
