@@ -3,7 +3,6 @@ package fleet
 import (
 	"fmt"
 	"io/fs"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -100,25 +99,6 @@ func total(t testing.TB, url, name string, having ...string) float64 {
 	return sum
 }
 
-// countable is the number of series up to which VictoriaMetrics counts them in one query.
-const countable = 300_000
-
-// count asks for the number of series; it is not a number where there are too many for a query.
-func count(t testing.TB, url string) float64 {
-	t.Helper()
-	page, err := get(url + "/api/v1/query?query=" + `count(%7B__name__!=""%7D)`)
-	if err != nil {
-		t.Log(err)
-		return math.NaN()
-	}
-	m := regexp.MustCompile(`"value":\[[0-9.]+,"([0-9]+)"\]`).FindSubmatch(page)
-	if m == nil {
-		t.Fatalf("no number in %s", page)
-	}
-	n, _ := strconv.ParseFloat(string(m[1]), 64)
-	return n
-}
-
 func sizeOf(dir string) (bytes float64) {
 	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
@@ -185,7 +165,7 @@ func victoria(t testing.TB, hosts int, target string, while time.Duration) figur
 	groups := "http://" + alerting + "/metrics"
 	f := figures{
 		engine: "VictoriaMetrics", hosts: hosts, cpu: cpu, memory: residentOf(t, db) + residentOf(t, rules),
-		series: count(t, "http://"+address),
+		series: total(t, metrics, "vm_new_timeseries_created_total"),
 		rules:  total(t, groups, "vmalert_iteration_duration_seconds_sum") / total(t, groups, "vmalert_iteration_duration_seconds_count") * ruleGroups(t),
 		firing: firing(t, "http://"+alerting),
 	}

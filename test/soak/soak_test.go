@@ -72,11 +72,11 @@ func (s *subject) faults() []lab.Fault {
 	var before unix.Rlimit
 	return []lab.Fault{
 		{Name: killed, Break: s.process.Kill, Mend: s.start},
-		{Name: "exporter stopped and continued", Break: func() { s.signal(syscall.SIGSTOP) }, Mend: func() { s.signal(syscall.SIGCONT) }},
+		{Name: stopped, Break: func() { s.signal(syscall.SIGSTOP) }, Mend: func() { s.signal(syscall.SIGCONT) }},
 		{Name: "state's disk full", Break: func() {
 			_ = os.WriteFile(full, make([]byte, 2*stateSize), 0o600) // as much as fits
 		}, Mend: func() { _ = os.Remove(full) }},
-		{Name: "no file descriptors", Break: func() {
+		{Name: noDescriptors, Break: func() {
 			limit := unix.Rlimit{Cur: 12}
 			if err := unix.Prlimit(s.process.PID, unix.RLIMIT_NOFILE, nil, &before); err != nil {
 				s.t.Error(err)
@@ -94,8 +94,12 @@ func (s *subject) faults() []lab.Fault {
 	}
 }
 
-// killed ends the life of the process, with which its counters begin anew.
-const killed = "exporter killed"
+const (
+	// killed ends the life of the process, with which its counters begin anew.
+	killed        = "exporter killed"
+	stopped       = "exporter stopped and continued"
+	noDescriptors = "no file descriptors"
+)
 
 func (s *subject) signal(signal syscall.Signal) {
 	if err := s.process.Signal(signal); err != nil {
@@ -131,6 +135,7 @@ func TestSoak(t *testing.T) {
 			w.newLife()
 			f.Break = s.process.Kill
 		}
+		w.during(f.Name)
 		f.Break()
 		time.Sleep(time.Duration(500+random.IntN(2500)) * time.Millisecond)
 		w.leaks(l)

@@ -1,8 +1,10 @@
 package soak
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -40,14 +42,15 @@ type watcher struct {
 
 	mu       sync.Mutex
 	life     int
-	counters map[string]float64 // of this life
-	times    []time.Duration
-	failed   int // scrapes
+	counters map[string]float64         // of this life
+	fault    string                     // of now, or the last one
+	times    map[string][]time.Duration // of scrapes, by the fault
+	failed   int                        // scrapes
 }
 
 func watch(t testing.TB, s *subject) *watcher {
 	w := &watcher{t: t, s: s, declared: map[string]*metric.Desc{}, source: map[string]string{}, owner: map[string]string{},
-		seen: map[string]bool{}, counters: map[string]float64{}, done: make(chan struct{}), ended: make(chan struct{})}
+		seen: map[string]bool{}, counters: map[string]float64{}, times: map[string][]time.Duration{}, done: make(chan struct{}), ended: make(chan struct{})}
 	for _, d := range collectors.All() {
 		for _, m := range d.Metrics {
 			desc := m.Desc()
@@ -97,16 +100,21 @@ func (w *watcher) scrape() (map[string]*dto.MetricFamily, time.Duration, error) 
 	if response.StatusCode != http.StatusOK {
 		return nil, 0, fmt.Errorf("%s", response.Status)
 	}
+	body, err := io.ReadAll(response.Body)
+	took := time.Since(begun) // parsing is the scraper's work
+	if err != nil {
+		return nil, 0, err
+	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(response.Body)
-	return families, time.Since(begun), err
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
+	return families, took, err
 }
 
 // look is one scrape. That it fails while the exporter is killed, stopped or out of descriptors
 // is no finding; what it answers must be right.
 func (w *watcher) look() {
 	w.mu.Lock()
-	life := w.life
+	life, fault := w.life, w.fault
 	w.mu.Unlock()
 	families, took, err := w.scrape()
 	w.mu.Lock()
@@ -115,7 +123,7 @@ func (w *watcher) look() {
 		w.failed++
 		return
 	}
-	w.times = append(w.times, took)
+	w.times[fault] = append(w.times[fault], took)
 	if life == w.life {
 		w.monotonic(families)
 	}
@@ -257,13 +265,46 @@ func (w *watcher) resources() resources {
 	return resources{value("go_goroutines"), value("process_open_fds"), value("process_resident_memory_bytes")}
 }
 
+// during names the fault that the next scrapes belong to.
+func (w *watcher) during(fault string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fault = fault
+}
+
+// hung is 20 times the 50 ms that a scrape may take at p99: no measure, but a scrape that waits for
+// what it watches takes longer.
+const hung = time.Second
+
+// summary tells how long scrapes took. While the exporter is stopped or has no descriptor left it
+// cannot answer: all is the plain truth, able is what the exporter can do something about.
 func (w *watcher) summary() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	slices.Sort(w.times)
-	if len(w.times) == 0 {
+	var all, able []time.Duration
+	var slowest []string
+	for fault, times := range w.times {
+		slices.Sort(times)
+		all = append(all, times...)
+		if fault != stopped && fault != noDescriptors {
+			able = append(able, times...)
+		}
+		slowest = append(slowest, fmt.Sprintf("%6d ms of %4d: %s", quantile(times, 1).Milliseconds(), len(times), fault))
+	}
+	slices.Sort(all)
+	slices.Sort(able)
+	if len(able) == 0 {
 		return "no scrape was answered"
 	}
-	at := func(q float64) time.Duration { return w.times[int(q*float64(len(w.times)-1))] }
-	return fmt.Sprintf("%d scrapes answered and %d not, median %s, p99 %s, longest %s", len(w.times), w.failed, at(0.5), at(0.99), at(1))
+	if p99 := quantile(able, 0.99); p99 > hung {
+		w.t.Errorf("p99 of /metrics is %s: something holds scrapes up", p99)
+	}
+	slices.Sort(slowest)
+	slices.Reverse(slowest)
+	return fmt.Sprintf("%d scrapes answered and %d not, median %s, p99 %s; while it was able to answer p99 %s; the longest:\n%s",
+		len(all), w.failed, quantile(all, 0.5), quantile(all, 0.99), quantile(able, 0.99), strings.Join(slowest[:min(12, len(slowest))], "\n"))
+}
+
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	return sorted[int(q*float64(len(sorted)-1))].Round(time.Microsecond)
 }
