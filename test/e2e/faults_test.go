@@ -1,0 +1,41 @@
+package e2e
+
+import "slices"
+
+// fault is something that a test breaks, the alerts that it must raise, and its repair; nil where
+// it ends by itself.
+type fault struct {
+	cause, mend func()
+	alerts      []Alert
+}
+
+// oneAfterTheOther causes each fault when the one before is mended: its alerts, and no others,
+// fire, and end when it is mended. Nothing fires before; earlier is what has fired since New.
+func (h *Harness) oneAfterTheOther(earlier []Alert, faults ...fault) {
+	h.t.Helper()
+	h.ExactlyFiring()
+	var before []Alert
+	all := slices.Clone(earlier)
+	for _, f := range faults {
+		f.cause()
+		h.waitAll(h.WaitResolved, before)
+		for _, alert := range f.alerts {
+			h.WaitFiring(alert.Name, alert.Labels)
+		}
+		h.ExactlyFiring(f.alerts...)
+		if f.mend != nil {
+			f.mend()
+		}
+		before, all = f.alerts, append(all, f.alerts...)
+	}
+	h.waitAll(h.WaitResolved, before)
+	h.ExactlyFiring()
+	h.ExactlyFired(all...)
+}
+
+func (h *Harness) waitAll(wait func(string, map[string]string), alerts []Alert) {
+	h.t.Helper()
+	for _, alert := range alerts {
+		wait(alert.Name, alert.Labels)
+	}
+}

@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"vulcan.lan/vulcan_exporter/internal/testenv"
+)
+
+// wornXID is the first transaction of a file of pg_xact, so that the server needs no other file.
+const wornXID = 1144 << 20
+
+// newWornPostgres is a server with autovacuum off and the age at which it is forced raised,
+// 1,200 million transactions later: pg_resetwal makes them in a second.
+func newWornPostgres(t *testing.T) *testenv.Postgres {
+	t.Helper()
+	p := testenv.StartPostgres(t, "autovacuum=off", "autovacuum_freeze_max_age=2000000000")
+	p.Exec(t, "postgres", "CREATE ROLE watcher LOGIN PASSWORD 'secret' IN ROLE pg_monitor")
+	server, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.Process().PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Stop()
+	data := filepath.Join(p.Dir, "data")
+	info, err := os.Stat(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reset := exec.Command(filepath.Join(filepath.Dir(server), "pg_resetwal"),
+		"--next-transaction-id="+strconv.Itoa(wornXID), data)
+	if owner := info.Sys().(*syscall.Stat_t); int(owner.Uid) != os.Geteuid() { // it refuses root
+		reset.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
+	}
+	if out, err := reset.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", reset, err, out)
+	}
+	p.Start(t)
+	return p
+}
+
+// TestPostgresFaults: old transactions, a client that forgot to commit, a privilege that was lost.
+func TestPostgresFaults(t *testing.T) {
+	t.Parallel()
+	p := newWornPostgres(t)
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := New(t, Options{
+		Config: fmt.Sprintf("postgres:\n  interval: 1s\n  timeout: 1s\n  sources: [{name: main, dsn: %q, password_file: %q}]\n",
+			p.TCP("watcher", "postgres"), password),
+		Rules: []string{"database_alerts", "exporter"},
+		Scale: 360, // 30 minutes take 5 s
+	})
+	// It is the state that the server was found in, so it is not among the faults below.
+	databases := []string{"postgres", "template1"}
+	var worn []Alert
+	for _, name := range databases {
+		worn = append(worn, Alert{"PostgresWraparoundNear", map[string]string{"source": "main", "datname": name}})
+	}
+	h.waitAll(func(name string, labels map[string]string) { h.WaitFiring(name, labels) }, worn)
+	h.ExactlyFiring(worn...)
+	for _, name := range databases {
+		p.Exec(t, name, "VACUUM (FREEZE)")
+	}
+	h.waitAll(h.WaitResolved, worn)
+
+	var open pgx.Tx
+	session := p.Conn(t, "postgres")
+	h.oneAfterTheOther(worn,
+		fault{
+			cause: func() {
+				var err error
+				if open, err = session.Begin(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			},
+			mend: func() {
+				if err := open.Commit(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			},
+			alerts: []Alert{{"PostgresIdleInTransaction", map[string]string{"source": "main", "state": "idle in transaction"}}},
+		},
+		fault{
+			cause:  func() { p.Exec(t, "postgres", "REVOKE EXECUTE ON FUNCTION pg_ls_waldir() FROM pg_monitor") },
+			mend:   func() { p.Exec(t, "postgres", "GRANT EXECUTE ON FUNCTION pg_ls_waldir() TO pg_monitor") },
+			alerts: []Alert{{"PostgresNotFullyObserved", map[string]string{"source": "main", "query": "wal"}}},
+		},
+	)
+}
