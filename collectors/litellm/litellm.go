@@ -110,6 +110,7 @@ func (l *litellm) Collect(ctx context.Context, out *metric.Batch) error {
 		l.note("gateway", err)
 		if ctx.Err() == nil {
 			status.Emit(out)
+			l.canary.Seen(status.Alive)
 		}
 		l.canary.Emit(out)
 	}

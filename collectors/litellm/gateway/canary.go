@@ -17,8 +17,11 @@ type Canary struct {
 	now               func() time.Time
 	logger            *slog.Logger
 
+	back chan struct{} // one token: the proxy lives again
+
 	mu      sync.Mutex
 	results map[string]result
+	down    bool // when it was last seen
 }
 
 type result struct {
@@ -30,7 +33,8 @@ type result struct {
 
 // NewCanary makes a canary for the models.
 func NewCanary(g *Gateway, models []string, interval, timeout time.Duration, now func() time.Time, logger *slog.Logger) *Canary {
-	return &Canary{gateway: g, models: models, interval: interval, timeout: timeout, now: now, logger: logger, results: map[string]result{}}
+	return &Canary{gateway: g, models: models, interval: interval, timeout: timeout, now: now, logger: logger,
+		back: make(chan struct{}, 1), results: map[string]result{}}
 }
 
 // Run asks until the context ends. One model's failure or slowness does not keep the others from
@@ -42,16 +46,36 @@ func (c *Canary) Run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(c.interval)
 	defer tick.Stop()
-	for {
+	for turn := true; ; {
 		for _, m := range c.models {
-			c.ask(ctx, m)
+			if turn || !c.result(m).ok {
+				c.ask(ctx, m)
+			}
 		}
 		select {
 		case <-tick.C:
+			turn = true
+		case <-c.back:
+			turn = false
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// Seen tells whether the proxy lives. When it does so again, models that were asked in vain are
+// asked out of turn: the failure was the proxy's, and would be told as theirs for the rest of the
+// interval. One that was answered is not asked again, so that a proxy that flaps costs no more.
+func (c *Canary) Seen(alive bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if alive && c.down {
+		select {
+		case c.back <- struct{}{}:
+		default: // it is about to ask anyway
+		}
+	}
+	c.down = !alive
 }
 
 // ask tries twice: a single dropped connection would be shown for a whole interval.
