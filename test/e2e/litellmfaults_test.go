@@ -48,7 +48,10 @@ func TestLiteLLMTables(t *testing.T) {
 		VALUES ('1', 'research', 10, 5, '30d', (now() AT TIME ZONE 'utc') + interval '15 days')`)
 	h := New(t, Options{
 		Config: config, Rules: []string{"litellm_alerts", "exporter"}, Scale: 600, // an hour takes 6 s
-		Fakes: map[string]string{"LiteLLM": litellmTables},
+		Fakes: map[string]string{
+			"LiteLLMBudget": litellmTables, "LiteLLMDatabase": litellmTables,
+			"LiteLLMLedger": litellmTables + ", whose clock it moves a day ahead",
+		},
 	})
 	h.waitValue(`litellm_budget_spend_usd`, 5)
 	do := func(sql string) func() {
