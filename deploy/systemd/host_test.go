@@ -96,8 +96,11 @@ func (h *host) property(unit, name string) string {
 	return strings.TrimSpace(h.Systemctl("show", "--value", "--property="+name, unit))
 }
 
-// own are the lines of the exporter's collectors, for messages.
-var own = regexp.MustCompile(`(?m)^[a-z_]+\{[^}]*source="[^\n]*`)
+// like are the lines of the page that could have been meant.
+func like(line, page string) string {
+	name, _, _ := strings.Cut(line, "_")
+	return strings.Join(regexp.MustCompile(`(?m)^`+name+`_[a-z_]+\{[^}]*source="[^\n]*`).FindAllString(page, -1), "\n")
+}
 
 // metrics waits until the page at the address matches all expressions, each for a whole line.
 func (h *host) metrics(address string, lines ...string) {
@@ -109,7 +112,7 @@ func (h *host) metrics(address string, lines ...string) {
 		}
 		for _, line := range lines {
 			if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(page) {
-				return fmt.Errorf("no line %s in:\n%s", line, own.FindAllString(page, -1))
+				return fmt.Errorf("no line %s in:\n%s", line, like(line, page))
 			}
 		}
 		return nil
