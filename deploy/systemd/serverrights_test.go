@@ -157,8 +157,8 @@ var withRights = []string{
 // What nobody may show who has no right, and nobody who has not even a secret.
 var (
 	measured = regexp.MustCompile(`(?m)^(home_assistant_(backups|backup_[a-z_]+|recorder_[a-z_]+)|zfs_[a-z_]+|pg_wal_[a-z_]+|` +
-		`redis_(max_clients|memory_[a-z_]+|db_keys)|litellm_(requests_total|spend_usd_total|budget_[a-z_]+|redis_queue_length)|` +
-		`opnsense_(load1|version_info|gateway_info|cpu_ratio)|dns_query_total)\{.*\} [^0\n].*$`)
+		`redis_(max_clients|memory_[a-z_]+|db_keys)|litellm_(requests_total|spend_usd_total|budget_[a-z_]+)|` +
+		`opnsense_(load1|version_info|gateway_info|cpu_ratio)|dns_query_total)\{.*\} [^0\n].*$|^litellm_redis_queue_length\{.*$`)
 	anything = regexp.MustCompile(measured.String() + `|^(home_assistant_(info|state)|pg_(server_info|connections|database_[a-z_]+)|` +
 		`litellm_gateway_info|dns_query_server_[a-z_]+)\{.*$`)
 )
@@ -185,6 +185,18 @@ func (s *servers) owner(address string) {
 	s.privileges("vulcan-exporter@hass.service", "0000000000000000")
 	s.metrics(own, `vulcan_collector_up\{collector="homeassistant",.*\} 1`, `home_assistant_api_up\{.*\} 1`,
 		`home_assistant_backups\{.*\} 1`, `home_assistant_recorder_states_written_total\{.*\} 4711`)
+
+	// The recorder in PostgreSQL, as a peer.
+	const tables = `states, states_meta, schema_changes`
+	s.postgres.Exec(s.t, "postgres", `CREATE ROLE hass LOGIN`, `CREATE TABLE states_meta (metadata_id bigint, entity_id text)`,
+		`CREATE TABLE states (state_id bigint, metadata_id bigint, state text, last_updated_ts float8)`,
+		`CREATE TABLE schema_changes (change_id bigint, schema_version int)`,
+		`INSERT INTO states VALUES (815, 1, 'above_horizon', 1790000000)`, `REVOKE ALL ON `+tables+` FROM PUBLIC`)
+	s.file("/etc/vulcan_exporter/hass.yml", fmt.Sprintf("homeassistant: {interval: 1s, timeout: 10s, recorder_dsn: \"host=/run/postgresql port=%d user=hass dbname=postgres\"}\n", s.postgres.Port))
+	s.Systemctl("reload", "vulcan-exporter@hass.service")
+	s.metrics(own, `home_assistant_readable\{.*part="recorder"\} 0`)
+	s.postgres.Exec(s.t, "postgres", `GRANT SELECT ON `+tables+` TO hass`)
+	s.metrics(own, `home_assistant_recorder_states_written_total\{.*\} 815`, `home_assistant_recorder_size_bytes\{.*\} [1-9].*`)
 }
 
 const home = `homeassistant: {interval: 1s, timeout: 10s, url: %q, token_file: "${CREDENTIALS_DIRECTORY}/home-assistant-token", backups: [/srv/hass/backups], config_dir: /srv/hass, recorder_sqlite: /srv/hass/home-assistant_v2.db}
