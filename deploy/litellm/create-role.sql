@@ -7,7 +7,8 @@
 --
 -- as the owner of the tables or a superuser, once, and again after an upgrade of LiteLLM that
 -- brought new columns: columns that this version does not have are passed over. With peer
--- authentication the role needs no password; else set one with \password vulcan_exporter.
+-- authentication the role is called as the system's user is, --variable=role=vulcan-exporter, and
+-- needs no password; else set one with \password vulcan_exporter.
 \set ON_ERROR_STOP on
 \if :{?role} \else \set role vulcan_exporter \endif
 \if :{?schema} \else \set schema public \endif

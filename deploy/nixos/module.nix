@@ -117,6 +117,8 @@ in
           PrivateDevices = false;
           DevicePolicy = "closed";
           DeviceAllow = [ "/dev/zfs rw" ];
+          # In a user namespace OpenZFS 2.2 and later show no pool, and no error.
+          PrivateUsers = false;
         };
       };
     })

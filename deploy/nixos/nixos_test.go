@@ -96,6 +96,7 @@ type service struct {
 	ServiceConfig struct {
 		LoadCredential []string
 		DeviceAllow    []string
+		PrivateUsers   any // false, or nothing
 	}
 }
 
@@ -175,6 +176,9 @@ func TestDerive(t *testing.T) {
 	}
 	if got := m.Service.ServiceConfig.DeviceAllow; !slices.Equal(got, []string{"/dev/zfs rw"}) {
 		t.Errorf("devices %v", got)
+	}
+	if got := m.Service.ServiceConfig.PrivateUsers; got != false {
+		t.Error("ZFS is asked from a user namespace, to which it shows no pools")
 	}
 	if got := m.Service.Environment["ARGS"]; got != "--web.listen-address=127.0.0.1:9847" {
 		t.Errorf("ARGS %s", got)
