@@ -110,11 +110,13 @@ func (u *unit) finish(begun time.Time, r outcome, ctx context.Context) {
 	}
 	u.ended(begun)
 	if errors.Is(r.err, collector.ErrUnchanged) && u.s.Up {
+		u.s.SeriesDropped += u.dropped // what is published again lacks them again
 		u.succeed()
 		return
 	}
 	u.s.Series = r.batch.Series()
-	u.s.SeriesDropped += uint64(r.batch.Dropped())
+	u.dropped = uint64(r.batch.Dropped())
+	u.s.SeriesDropped += u.dropped
 	if err != nil {
 		if live == nil {
 			live = u.inventory()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -326,6 +327,30 @@ func TestUnchanged(t *testing.T) {
 		synctest.Wait()
 		has(t, gather(m), `test_value{source="default",n="x"} 1`, `vulcan_collector_up{collector="a",source="default"} 1`,
 			`vulcan_collector_failures_total{collector="a",source="default",reason="error"} 1`)
+	})
+}
+
+// A run that found nothing changed publishes again what lacks the series beyond the budget, so
+// they are counted again: increase() does not see a counter that was born above 0 and then rests.
+func TestUnchangedDropsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := manager(t)
+		defer m.Close(context.Background())
+		runs := 0
+		m.Apply([]collector.Source{source(t, "a", time.Minute, "", &behaviour{collect: func(_ context.Context, out *metric.Batch) error {
+			if runs++; runs > 1 {
+				return collector.ErrUnchanged
+			}
+			for i := range 150 {
+				out.Gauge(value, 1, strconv.Itoa(i))
+			}
+			return nil
+		}})})
+		time.Sleep(10 * time.Second)
+		has(t, gather(m), `vulcan_collector_series_dropped_total{collector="a",source="default"} 51`)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		has(t, gather(m), `vulcan_collector_series_dropped_total{collector="a",source="default"} 102`)
 	})
 }
 

@@ -28,7 +28,8 @@ type unit struct {
 	call    *call // the run in flight
 	running sync.WaitGroup
 	s       Status
-	failed  int // runs failed in a row
+	failed  int    // runs failed in a row
+	dropped uint64 // series beyond the budget in the run that is published
 	live    []metric.Family
 	good    []metric.Family
 }
