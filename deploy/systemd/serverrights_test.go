@@ -223,9 +223,9 @@ litellm:
       key_file: ${CREDENTIALS_DIRECTORY}/litellm-key
       postgres: {dsn: "postgres://vulcan-exporter@127.0.0.1:%[1]d/litellm", password_file: "${CREDENTIALS_DIRECTORY}/postgres-password"}
       redis: {address: %[2]q, username: vulcan-exporter, password_file: "${CREDENTIALS_DIRECTORY}/redis-password"}
-opnsense: {interval: 1s, timeout: 10s, sources: [{name: home, url: %[4]q, ca_file: /etc/vulcan_exporter/firewall.pem, key_file: "${CREDENTIALS_DIRECTORY}/opnsense-key", secret_file: "${CREDENTIALS_DIRECTORY}/opnsense-secret", listen: "127.0.0.2:%[7]d"}]}
+opnsense: {interval: 1s, timeout: 10s, sources: [{name: home, url: %[4]q, ca_file: /etc/vulcan_exporter/firewall.pem, key_file: "${CREDENTIALS_DIRECTORY}/opnsense-key", secret_file: "${CREDENTIALS_DIRECTORY}/opnsense-secret", listen: "%[7]s"}]}
 dnsquery: {interval: 1s, timeout: 10s, sources: [{name: home, url: %[5]q, token_file: "${CREDENTIALS_DIRECTORY}/technitium-token", loki: {url: %[6]q}}]}
-`, s.postgres.Port, s.redis.Address(), s.proxy, s.firewall.URL, s.dns.URL, s.loki.URL, testenv.FreePort(s.t))
+`, s.postgres.Port, s.redis.Address(), s.proxy, s.firewall.URL, s.dns.URL, s.loki.URL, freeAddress(s.t))
 }
 
 // secrets puts a value into each credential of the example.
