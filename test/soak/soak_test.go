@@ -138,7 +138,9 @@ func TestSoak(t *testing.T) {
 		w.during(f.Name)
 		f.Break()
 		time.Sleep(time.Duration(500+random.IntN(2500)) * time.Millisecond)
-		w.leaks(l)
+		if f.Name != stopped { // which gives nothing away, and would be waited for page after page
+			w.leaks(l)
+		}
 		f.Mend()
 		mended := time.Now()
 		w.recovered(f.Name)
