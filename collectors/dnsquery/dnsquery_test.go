@@ -223,6 +223,21 @@ func TestRestartAndReset(t *testing.T) {
 	}
 	defer unlock()
 	env.State = store
+	token, err := os.ReadFile(server.TokenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // lives in which nothing can be read leave nothing that could be lost
+		if err := os.WriteFile(server.TokenFile, []byte("wrong"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := observe(t, server, env, "")
+		o.until(`dns_query_state_resets_total{source="default"} 0`)
+		o.stop()
+	}
+	if err := os.WriteFile(server.TokenFile, token, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		o := observe(t, server, env, "")
 		o.until(`dns_query_rows_read_total{source="default"} 1`, `dns_query_state_resets_total{source="default"} 0`)

@@ -104,6 +104,7 @@ type tailer struct {
 	sample   bool      // the server's counter is to be read when all was read
 	probed   time.Time // when the next look for the newest row is due
 	waiting  *batch    // read and not committed, for the queue is full
+	marked   bool      // that a state was saved
 }
 
 // batch is a step that could not be committed yet.
@@ -258,5 +259,12 @@ func (t *tailer) save() error {
 	if err := t.env.State.Save(t.st); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
+	if t.marked {
+		return nil
+	}
+	if err := t.mark(); err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	t.marked = true
 	return nil
 }

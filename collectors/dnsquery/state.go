@@ -61,31 +61,44 @@ func (d *dnsquery) load() (*position, error) {
 		st = d.fresh() // one that could not be read may have been read in part
 	}
 	st.Counts.complete()
-	begun, err := d.begun()
-	if err != nil {
-		return nil, err
+	marker, err := d.marker()
+	if err != nil || marker == "" {
+		return st, err
 	}
-	if begun && !found {
+	_, err = os.Stat(marker)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return st, nil
+	case err != nil:
+		return nil, err
+	case !found:
 		st.Counts.Resets++
 		d.env.Logger.Error("the state is gone or could not be read; counting anew", "from", st.Position.Start)
 	}
 	return st, nil
 }
 
-// begun tells whether a state was saved before, and makes it so.
-func (d *dnsquery) begun() (bool, error) {
+// marker is a file that is there once a state was saved, so that one that is lost later is told
+// from one that never was. Empty where nothing is kept.
+func (d *dnsquery) marker() (string, error) {
 	folder, err := state.Folder(d.env.State)
 	if err != nil || folder == "" {
-		return false, err
+		return "", err
 	}
-	file, err := os.OpenFile(filepath.Join(folder, "begun"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return true, nil
+	return filepath.Join(folder, "begun"), nil
+}
+
+// mark makes the marker, after a state was saved.
+func (d *dnsquery) mark() error {
+	marker, err := d.marker()
+	if err != nil || marker == "" {
+		return err
 	}
+	file, err := os.OpenFile(marker, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		return false, err
+		return err
 	}
-	return false, file.Close()
+	return file.Close()
 }
 
 // UnmarshalJSON reads a state into one that fresh made; one of another program is an error.

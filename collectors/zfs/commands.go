@@ -75,13 +75,29 @@ func part(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(deadline)*2/3)
 }
 
-// listPools lists the imported pools.
+// listPools lists the imported pools. A pool that the kernel has before and after, and that is not
+// listed, is an error: in a user namespace zpool exits 0 and shows none.
 func (c *Collector) listPools(ctx context.Context) ([]pool, error) {
+	before := c.kernelStates()
 	out, err := c.run(ctx, "zpool", "list", "-Hp", "-o", poolColumns)
 	if err != nil {
 		return nil, err
 	}
-	return parsePools(out)
+	pools, err := parsePools(out)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pools {
+		delete(before, p.name)
+	}
+	if len(before) > 0 {
+		for name := range c.kernelStates() {
+			if _, ok := before[name]; ok {
+				return nil, fmt.Errorf("the kernel has pool %s imported, zpool list does not show it (is this a user namespace, systemd's PrivateUsers=?)", name)
+			}
+		}
+	}
+	return pools, nil
 }
 
 // findUndead finds the commands of earlier runs that did not die. See

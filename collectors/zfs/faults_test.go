@@ -102,6 +102,20 @@ func TestNoModuleMeansNoPool(t *testing.T) {
 	has(t, out, "zfs_pool_imported", `,pool="tank"`, "0")
 }
 
+// In a user namespace zpool says that there is nothing, and exits 0.
+func TestPoolThatOnlyTheKernelShows(t *testing.T) {
+	h := host(t, []string{"healthy_snaps"})
+	if err := os.WriteFile(filepath.Join(h.Bin, "zpool"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", h.Bin+":/usr/bin:/bin")
+	out, err := run(t, h, "pools: [tank]")
+	if err == nil || !strings.Contains(err.Error(), "the kernel has pool tank imported") {
+		t.Errorf("got %v", err)
+	}
+	has(t, out, "zfs_pool_imported", `,pool="tank"`, "1") // the kernel says so
+}
+
 func TestExportedPool(t *testing.T) {
 	out, err := run(t, host(t, []string{"exported", "healthy_snaps"}), "pools: [tank, vault]\nsnapshots:\n- {datasets: vault/backup, max_age: 2h}")
 	if err != nil {
