@@ -37,7 +37,8 @@ type figures struct {
 	engine         string
 	hosts          int
 	series         float64
-	rules          float64 // seconds of one evaluation of all groups
+	rules          float64 // seconds of one evaluation of all groups, which run side by side
+	missed         float64 // evaluations that did not begin in time
 	cpu            float64 // cores, on average, evaluation included
 	memory         float64 // resident bytes
 	bytesPerSample float64 // without the index
@@ -45,12 +46,12 @@ type figures struct {
 }
 
 func (f figures) row() string {
-	return fmt.Sprintf("| %s | %d | %.0f | %.2f | %.2f | %.0f | %.2f | %d |",
-		f.engine, f.hosts, f.series, f.rules, f.cpu, f.memory/(1<<20), f.bytesPerSample, f.firing)
+	return fmt.Sprintf("| %s | %d | %.0f | %.2f | %.2f | %.0f | %.2f | %.0f | %d |",
+		f.engine, f.hosts, f.series, f.rules, f.cpu, f.memory/(1<<20), f.bytesPerSample, f.missed, f.firing)
 }
 
-const header = `| engine | hosts | series | rules, s | CPU, cores | RSS, MiB | bytes/sample | alerts |
-|---|---|---|---|---|---|---|---|`
+const header = `| engine | hosts | series | rules, s | CPU, cores | RSS, MiB | bytes/sample | missed | alerts |
+|---|---|---|---|---|---|---|---|---|`
 
 // cpuOf is the CPU time that a process has used (proc(5), stat: utime and stime, 100 a second).
 func cpuOf(t testing.TB, p *testenv.Process) float64 {
@@ -126,6 +127,7 @@ func prometheus(t testing.TB, hosts int, target string, while time.Duration) fig
 		engine: "Prometheus", hosts: hosts, cpu: cpu, memory: residentOf(t, p),
 		series: total(t, metrics, "prometheus_tsdb_head_series"),
 		rules:  total(t, metrics, "prometheus_rule_group_last_duration_seconds"),
+		missed: total(t, metrics, "prometheus_rule_group_iterations_missed_total"),
 		firing: firing(t, "http://"+address),
 	}
 	samples := total(t, metrics, "prometheus_tsdb_head_samples_appended_total")
@@ -167,6 +169,7 @@ func victoria(t testing.TB, hosts int, target string, while time.Duration) figur
 		engine: "VictoriaMetrics", hosts: hosts, cpu: cpu, memory: residentOf(t, db) + residentOf(t, rules),
 		series: total(t, metrics, "vm_new_timeseries_created_total"),
 		rules:  total(t, groups, "vmalert_iteration_duration_seconds_sum") / total(t, groups, "vmalert_iteration_duration_seconds_count") * ruleGroups(t),
+		missed: total(t, groups, "vmalert_iteration_missed_total"),
 		firing: firing(t, "http://"+alerting),
 	}
 	_, _ = get("http://" + address + "/internal/force_flush")
