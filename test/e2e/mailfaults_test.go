@@ -110,7 +110,6 @@ func TestMailFaults(t *testing.T) {
 		Scale:  600, // an hour is 6 s
 	})
 	h.waitValue(`mbsync_mailbox_messages{account="johnw"}`, 1000)
-	inbox := map[string]string{"account": "johnw", "mailbox": "INBOX"}
 	unit, err := os.ReadFile(filepath.Join(m.Dir, "units", assembly))
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +124,7 @@ func TestMailFaults(t *testing.T) {
 		fault{
 			cause:  func() { m.move(t, "johnw", "INBOX", "Inbox") },
 			mend:   func() { m.move(t, "johnw", "Inbox", "INBOX") },
-			alerts: []Alert{{"MbsyncMailboxUnreadable", inbox}},
+			alerts: []Alert{{"MbsyncMailboxUnreadable", map[string]string{"account": "johnw", "mailbox": "INBOX", "reason": "missing"}}},
 		},
 		fault{
 			cause: func() {
@@ -153,7 +152,7 @@ func TestMailFaults(t *testing.T) {
 				m.dovecot.Deliver(t, "johnw", 600, 100) // as a backup has them
 				m.Systemctl("start", johnw)
 			},
-			alerts: []Alert{{"MbsyncMailboxShrunk", inbox}},
+			alerts: []Alert{{"MbsyncMailboxShrunk", map[string]string{"account": "johnw", "mailbox": "INBOX"}}},
 		},
 	)
 }
