@@ -38,6 +38,7 @@ func (l *Lab) databases() {
 	litellmtest.CreateRole(l.t, postgres)
 	postgres.Exec(l.t, litellmtest.Database,
 		"GRANT pg_monitor TO "+litellmtest.Role,
+		"ALTER ROLE "+litellmtest.Role+" INHERIT", // the script for LiteLLM alone makes it without
 		"ALTER ROLE "+litellmtest.Role+" PASSWORD '"+databasePassword+"'")
 	litellmtest.Fill(l.t, postgres, 2000)
 	postgres.Exec(l.t, "postgres",
