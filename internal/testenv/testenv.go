@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -75,15 +76,22 @@ func Eventually(t testing.TB, timeout time.Duration, check func() error) {
 }
 
 // FreePort returns a TCP port of 127.0.0.1 that was free a moment ago, for servers that cannot
-// bind port 0 themselves.
+// bind port 0 themselves. It is below those that the kernel gives to clients (ip_local_port_range,
+// from 32768), of which one could take it while a server restarts.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const lowest, ports, tries = 10_000, 22_000, 100
+	var err error
+	for range tries {
+		port := lowest + rand.IntN(ports)
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = listener.Close()
+			return port
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
+	t.Fatal(err)
+	return 0
 }
 
 // Process is a started program. It is killed at the end of the test.
