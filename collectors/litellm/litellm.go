@@ -116,8 +116,13 @@ func (l *litellm) Collect(ctx context.Context, out *metric.Batch) error {
 	}
 	if l.buffer != nil && ctx.Err() == nil {
 		inner, cancel := share(ctx, 4)
-		l.note("redis", l.buffer.collect(inner, out))
+		err := l.buffer.collect(inner, out)
 		cancel()
+		why := ""
+		if err != nil {
+			why = redisclient.Reason(err)
+		}
+		l.log.Note("redis", err, why)
 	}
 	if l.database == nil || ctx.Err() != nil {
 		return ctx.Err()
