@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,7 +93,7 @@ func (c *Collector) listPools(ctx context.Context) ([]pool, error) {
 		delete(before, p.name)
 	}
 	if len(before) > 0 {
-		for name := range c.kernelStates() {
+		for _, name := range slices.Sorted(maps.Keys(c.kernelStates())) {
 			if _, ok := before[name]; ok {
 				return nil, fmt.Errorf("the kernel has pool %s imported, zpool list does not show it (is this a user namespace, systemd's PrivateUsers=?)", name)
 			}
