@@ -5,9 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -48,25 +46,14 @@ func check(t *testing.T, content []byte) (bool, error) {
 	return verify(context.Background(), path)
 }
 
-func dump(t *testing.T, db *testenv.Postgres, program string, args ...string) []byte {
-	t.Helper()
-	testenv.Need(t, program)
-	args = append(args, "--host="+db.Dir, "--port="+strconv.Itoa(db.Port), "--username=postgres")
-	out, err := exec.Command(program, args...).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
 // Real dumps of a real PostgreSQL are whole; cut off anywhere, in any
 // packing, they are not.
 func TestRealDumps(t *testing.T) {
 	db := testenv.StartPostgres(t)
 	db.Exec(t, "postgres", "CREATE TABLE words (n int, w text)", "INSERT INTO words SELECT n, md5(n::text) FROM generate_series(1, 2000) n")
 	for name, plain := range map[string][]byte{
-		"pg_dump":    dump(t, db, "pg_dump"),
-		"pg_dumpall": dump(t, db, "pg_dumpall"),
+		"pg_dump":    db.Dump(t, "pg_dump"),
+		"pg_dumpall": db.Dump(t, "pg_dumpall"),
 	} {
 		for packing, content := range map[string][]byte{"plain": plain, "gzip": gz(t, plain), "zstd": zst(t, plain), "gzip twice": append(gz(t, plain[:1000]), gz(t, plain[1000:])...)} {
 			if complete, err := check(t, content); !complete || err != nil {
@@ -89,7 +76,7 @@ func TestRealDumps(t *testing.T) {
 		}
 	}
 	for _, format := range []string{"custom", "tar"} {
-		if _, err := check(t, dump(t, db, "pg_dump", "--format="+format)); err == nil {
+		if _, err := check(t, db.Dump(t, "pg_dump", "--format="+format)); err == nil {
 			t.Errorf("an archive of format %s is judged as an SQL dump", format)
 		}
 	}

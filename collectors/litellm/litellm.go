@@ -107,7 +107,7 @@ func (l *litellm) Collect(ctx context.Context, out *metric.Batch) error {
 		inner, cancel := share(ctx, 4)
 		status, err := l.gateway.Ask(inner)
 		cancel()
-		l.note("gateway", err)
+		l.note("gateway", err, reason)
 		if ctx.Err() == nil {
 			status.Emit(out)
 			l.canary.Seen(status.Alive)
@@ -116,13 +116,8 @@ func (l *litellm) Collect(ctx context.Context, out *metric.Batch) error {
 	}
 	if l.buffer != nil && ctx.Err() == nil {
 		inner, cancel := share(ctx, 4)
-		err := l.buffer.collect(inner, out)
+		l.note("redis", l.buffer.collect(inner, out), redisclient.Reason)
 		cancel()
-		why := ""
-		if err != nil {
-			why = redisclient.Reason(err)
-		}
-		l.log.Note("redis", err, why)
 	}
 	if l.database == nil || ctx.Err() != nil {
 		return ctx.Err()
@@ -204,7 +199,7 @@ func (l *litellm) read(ctx context.Context) []func(*metric.Batch) {
 			break
 		}
 		show, failed := p.read(inner, conn)
-		l.note(p.name, failed)
+		l.note(p.name, failed, reason)
 		results[p.name] = partState(failed)
 		if show != nil {
 			emit = append(emit, show)
@@ -213,7 +208,7 @@ func (l *litellm) read(ctx context.Context) []func(*metric.Batch) {
 			err = failed
 		}
 	}
-	l.note("database", err)
+	l.note("database", err, reason)
 	return append(emit, func(out *metric.Batch) {
 		emitConnection(out, err)
 		for _, name := range parts {
@@ -270,8 +265,8 @@ func partState(err error) string {
 	return stateOther
 }
 
-// note logs what changes.
-func (l *litellm) note(what string, err error) {
+// note logs what changes; reason tells one failure from another.
+func (l *litellm) note(what string, err error, reason func(error) string) {
 	why := ""
 	if err != nil {
 		why = reason(err)

@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/url"
@@ -176,6 +177,20 @@ func (p *Postgres) Exec(t testing.TB, database string, statements ...string) {
 			t.Fatalf("%v in: %s", err, s)
 		}
 	}
+}
+
+// Dump is what pg_dump or pg_dumpall prints of the databases.
+func (p *Postgres) Dump(t testing.TB, program string, args ...string) []byte {
+	t.Helper()
+	Need(t, program)
+	cmd := exec.Command(program, append(args, "--host="+p.Dir, fmt.Sprintf("--port=%d", p.Port), "--username=postgres")...)
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, complaints.Bytes())
+	}
+	return out
 }
 
 func (p *Postgres) data() string { return filepath.Join(p.Dir, "data") }

@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"vulcan.lan/vulcan_exporter/internal/testenv"
@@ -26,14 +25,8 @@ func TestBackup(t *testing.T) {
 	})
 	timers := []string{"restic-backups-Home.timer", "restic-backups-Audio.timer"}
 	host.Systemctl(append([]string{"start", "restic-backups-Home.service", "restic-backups-Audio.service", "archive.service"}, timers...)...)
-	dump := filepath.Join(t.TempDir(), "all.sql")
-	const whole = "--\n-- PostgreSQL database cluster dump\n--\n\nSET x;\n--\n-- PostgreSQL database cluster dump complete\n--\n\n"
-	write := func(content string) {
-		if err := os.WriteFile(dump, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(whole)
+	dump := newDumpFile(t)
+	size := dump.write(10)
 	h := New(t, Options{
 		Env:   []string{"DBUS_SYSTEM_BUS_ADDRESS=" + host.BusAddress()},
 		Rules: []string{"backup_alerts", "service_alerts", "exporter"},
@@ -44,7 +37,7 @@ backup:
   jobs:
     - {units: "restic-backups-*.service", expected_interval: 1d}
     - {units: archive.service, expected_interval: 1d}
-  artifacts: [{name: postgresql, path: ` + dump + `, format: pg_dump, max_age: 1d}]
+  artifacts: [{name: postgresql, path: ` + dump.path + `, format: pg_dump, max_age: 1d}]
 `,
 	})
 	h.ExactlyFiring()
@@ -59,7 +52,9 @@ backup:
 	host.Systemctl("stop", "restic-backups-Audio.timer")
 	h.WaitFiring("BackupTimerInactive", audio)
 
-	write(whole[:len(whole)-40])
+	if err := os.Truncate(dump.path, int64(size)-40); err != nil {
+		t.Fatal(err)
+	}
 	h.WaitFiring("BackupArtifactTruncated", map[string]string{"backup": "postgresql"})
 	h.ExactlyFiring(
 		Alert{"BackupServiceFailed", home}, Alert{"BackupTimerInactive", audio},
@@ -69,7 +64,7 @@ backup:
 	host.WriteUnit("restic-backups-Home.service", fmt.Sprintf(job, "/bin/true"))
 	host.Systemctl("daemon-reload")
 	host.Systemctl("start", "restic-backups-Home.service", "restic-backups-Audio.timer")
-	write(whole)
+	dump.write(10)
 	h.WaitResolved("BackupServiceFailed", home)
 	h.WaitResolved("BackupTimerInactive", audio)
 	h.WaitResolved("BackupArtifactTruncated", map[string]string{"backup": "postgresql"})

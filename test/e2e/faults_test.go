@@ -1,6 +1,10 @@
 package e2e
 
-import "slices"
+import (
+	"os"
+	"slices"
+	"testing"
+)
 
 // fault is something that a test breaks, the alerts that it must raise, and its repair; nil where
 // it ends by itself.
@@ -37,5 +41,21 @@ func (h *Harness) waitAll(wait func(string, map[string]string), alerts []Alert) 
 	h.t.Helper()
 	for _, alert := range alerts {
 		wait(alert.Name, alert.Labels)
+	}
+}
+
+// rename moves a file or folder.
+func rename(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeFile makes a file, or replaces what is in it.
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

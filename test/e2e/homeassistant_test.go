@@ -77,7 +77,7 @@ func TestHomeAssistant(t *testing.T) {
 	fault("HomeAssistantDown", nil, func() { down.Store(true) }, func() { down.Store(false) })
 	fault("HomeAssistantNotFullyObserved", part("recorder"), recorder.Stop, func() { recorder.Start(t) })
 	bad := filepath.Join(dir, "bad.tar")
-	fault("HomeAssistantBackupDamaged", nil, func() { write(t, bad) }, func() { remove(t, bad) })
+	fault("HomeAssistantBackupDamaged", nil, func() { writeFile(t, bad, "cut") }, func() { remove(t, bad) })
 	fault("HomeAssistantBackupStale", nil,
 		func() { packBackup(t, good, time.Now().Add(-73*time.Hour)) },
 		func() { packBackup(t, good, time.Now().Add(24*time.Hour)) })
@@ -128,16 +128,7 @@ func packBackup(t *testing.T, path string, date time.Time) {
 	if err := file.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(path+".part", path); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func write(t *testing.T, path string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte("cut"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	rename(t, path+".part", path)
 }
 
 func remove(t *testing.T, path string) {

@@ -53,6 +53,11 @@ func newMailHost(t *testing.T) *mailHost {
 	return m
 }
 
+// targets are the pages about mail beside the exporter's.
+func (m *mailHost) targets() map[string]string {
+	return map[string]string{"postfix": m.exporter, "dovecot": fmt.Sprintf("127.0.0.1:%d", m.dovecot.Metrics)}
+}
+
 func (m *mailHost) config(interval string) string {
 	return `
 systemd: {}
@@ -73,14 +78,11 @@ func TestMail(t *testing.T) {
 	t.Parallel()
 	m := newMailHost(t)
 	h := New(t, Options{
-		Env:   []string{"DBUS_SYSTEM_BUS_ADDRESS=" + m.BusAddress()},
-		Rules: []string{"email_alerts", "service_alerts", "exporter"},
-		Targets: map[string]string{
-			"postfix": m.exporter,
-			"dovecot": fmt.Sprintf("127.0.0.1:%d", m.dovecot.Metrics),
-		},
-		Config: m.config("1d"),
-		Scale:  300, // 25 minutes are 5 s
+		Env:     []string{"DBUS_SYSTEM_BUS_ADDRESS=" + m.BusAddress()},
+		Rules:   []string{"email_alerts", "service_alerts", "exporter"},
+		Targets: m.targets(),
+		Config:  m.config("1d"),
+		Scale:   300, // 25 minutes are 5 s
 	})
 	h.ExactlyFiring()
 

@@ -82,15 +82,6 @@ func (m *mailHost) expunge(t *testing.T, account string, messages int) {
 	}
 }
 
-// move renames the inbox that was fetched.
-func (m *mailHost) move(t *testing.T, account, from, to string) {
-	t.Helper()
-	dir := filepath.Join(m.mail, account)
-	if err := os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestMailFaults: a message that waits for hours; a Maildir that was moved; a service that was
 // removed and a glob that matches none; a deletion of most mail that mbsync carries over.
 func TestMailFaults(t *testing.T) {
@@ -100,14 +91,12 @@ func TestMailFaults(t *testing.T) {
 	m.dovecot.Deliver(t, "johnw", 900, 100) // 1000 with those of newMailHost
 	m.Systemctl("start", johnw)
 	h := New(t, Options{
-		Env:   []string{"DBUS_SYSTEM_BUS_ADDRESS=" + m.BusAddress()},
-		Rules: []string{"email_alerts", "service_alerts", "exporter"},
-		Targets: map[string]string{
-			"postfix": m.exporter,
-			"dovecot": fmt.Sprintf("127.0.0.1:%d", m.dovecot.Metrics),
-		},
-		Config: m.config("1d"),
-		Scale:  600, // an hour is 6 s
+		Env:     []string{"DBUS_SYSTEM_BUS_ADDRESS=" + m.BusAddress()},
+		Rules:   []string{"email_alerts", "service_alerts", "exporter"},
+		Targets: m.targets(),
+		Config:  m.config("1d"),
+		Scale:   600, // an hour is 6 s
+		Fakes:   map[string]string{"PostfixMailStuck": "the time of arrival, in the queue file"},
 	})
 	h.waitValue(`mbsync_mailbox_messages{account="johnw"}`, 1000)
 	unit, err := os.ReadFile(filepath.Join(m.Dir, "units", assembly))
@@ -115,6 +104,7 @@ func TestMailFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	const renamed = "offlineimap-*.service"
+	inbox := filepath.Join(m.mail, "johnw", "INBOX")
 	h.oneAfterTheOther(nil,
 		fault{
 			cause:  func() { m.postfix.Send(t, 1); m.backdate(t, 4*time.Hour) },
@@ -122,8 +112,8 @@ func TestMailFaults(t *testing.T) {
 			alerts: []Alert{{"PostfixMailStuck", map[string]string{"job": "postfix"}}},
 		},
 		fault{
-			cause:  func() { m.move(t, "johnw", "INBOX", "Inbox") },
-			mend:   func() { m.move(t, "johnw", "Inbox", "INBOX") },
+			cause:  func() { rename(t, inbox, inbox+".away") },
+			mend:   func() { rename(t, inbox+".away", inbox) },
 			alerts: []Alert{{"MbsyncMailboxUnreadable", map[string]string{"account": "johnw", "mailbox": "INBOX", "reason": "missing"}}},
 		},
 		fault{

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -114,21 +113,12 @@ func (h *Harness) learned(t *testing.T, proxy string) {
 		}
 		return err
 	})
-	if err := h.Exporter.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := h.Exporter.Wait(t, Limit); err != nil {
-		t.Fatalf("SIGTERM: %v", err)
-	}
 	kept.State[learnedEndpoint]["samples"] = 10
 	content, err := json.Marshal(kept)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	h.StartExporter()
+	h.restart(t, func() { writeFile(t, file, string(content)) })
 	h.waitValue(fmt.Sprintf(`opnsense_shape_fields{endpoint=%q} > bool 0`, learnedEndpoint), 1)
 	h.waitValue(`up{job="vulcan_exporter"}`, 1)
 }

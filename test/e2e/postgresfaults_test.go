@@ -49,15 +49,13 @@ func newWornPostgres(t *testing.T) *testenv.Postgres {
 func TestPostgresFaults(t *testing.T) {
 	t.Parallel()
 	p := newWornPostgres(t)
-	password := filepath.Join(t.TempDir(), "password")
-	if err := os.WriteFile(password, []byte("secret"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	password := writeSecret(t, "password", "secret")
 	h := New(t, Options{
 		Config: fmt.Sprintf("postgres:\n  interval: 1s\n  timeout: 1s\n  sources: [{name: main, dsn: %q, password_file: %q}]\n",
 			p.TCP("watcher", "postgres"), password),
 		Rules: []string{"database_alerts", "exporter"},
 		Scale: 360, // 30 minutes take 5 s
+		Fakes: map[string]string{"PostgresWraparoundNear": "the number of transactions, by pg_resetwal"},
 	})
 	// It is the state that the server was found in, so it is not among the faults below.
 	databases := []string{"postgres", "template1"}

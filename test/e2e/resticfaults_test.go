@@ -52,13 +52,6 @@ func added(t *testing.T, r *restictest.Repository, do func()) string {
 	return ""
 }
 
-func renamed(t *testing.T, from, to string) {
-	t.Helper()
-	if err := os.Rename(from, to); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestResticSnapshotFaults: the only snapshot of a host and one of the days that were to be kept are
 // forgotten; sizes that cannot be read; a repository that no backup ever came to.
 func TestResticSnapshotFaults(t *testing.T) {
@@ -107,13 +100,13 @@ func TestResticSnapshotFaults(t *testing.T) {
 		},
 		fault{
 			cause: func() { // folders cannot be read, and the set of snapshots is another one
-				renamed(t, filepath.Join(sized.Dir, "data"), filepath.Join(sized.Dir, "data.gone"))
+				rename(t, filepath.Join(sized.Dir, "data"), filepath.Join(sized.Dir, "data.gone"))
 				if err := os.RemoveAll(sources.caches["Sized"]); err != nil {
 					t.Fatal(err)
 				}
 				forget(sized, more)
 			},
-			mend:   func() { renamed(t, filepath.Join(sized.Dir, "data.gone"), filepath.Join(sized.Dir, "data")) },
+			mend:   func() { rename(t, filepath.Join(sized.Dir, "data.gone"), filepath.Join(sized.Dir, "data")) },
 			alerts: []Alert{{"ResticStatsFailing", map[string]string{"repository": "Sized"}}},
 		},
 		fault{

@@ -45,9 +45,7 @@ func TestLostGround(t *testing.T) {
 
 	// Root may write anywhere, but not below a file.
 	h.restart(t, func() {
-		if err := os.Rename(state, state+".away"); err != nil {
-			t.Fatal(err)
-		}
+		rename(t, state, state+".away")
 		writeFile(t, state, "")
 	})
 	h.WaitFiring(forgetful.Name, nil)
@@ -57,9 +55,7 @@ func TestLostGround(t *testing.T) {
 		if err := os.Remove(state); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Rename(state+".away", state); err != nil {
-			t.Fatal(err)
-		}
+		rename(t, state+".away", state)
 	})
 	h.WaitResolved(forgetful.Name, nil)
 	h.ExactlyFired(stale, corrupt, forgetful)
@@ -103,11 +99,4 @@ func (h *Harness) restart(t *testing.T, change func()) {
 	}
 	change()
 	h.StartExporter()
-}
-
-func writeFile(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }

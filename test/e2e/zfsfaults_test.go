@@ -42,14 +42,7 @@ func (e *editedZFS) write(name, content string) {
 	if err := os.WriteFile(path+".new", []byte(content), 0o700); err != nil {
 		e.t.Fatal(err)
 	}
-	e.rename(name+".new", name)
-}
-
-func (e *editedZFS) rename(from, to string) {
-	e.t.Helper()
-	if err := os.Rename(filepath.Join(e.bin, from), filepath.Join(e.bin, to)); err != nil {
-		e.t.Fatal(err)
-	}
+	rename(e.t, path+".new", path)
 }
 
 // TestZFSFaults: a pool that stays online without its cache; no scrub since it was first seen; a
@@ -99,7 +92,7 @@ func TestZFSFaults(t *testing.T) {
 			alerts: []Alert{{"ZFSSnapshotRuleUnmatched", map[string]string{"datasets": "big/dd"}}},
 		},
 		fault{
-			cause:  func() { edited.rename("sanoid.conf", "sanoid.conf.gone") },
+			cause:  func() { rename(t, sanoid, sanoid+".gone") },
 			mend:   havePolicy,
 			alerts: []Alert{{"ZFSSnapshotRuleUnmatched", map[string]string{"datasets": ""}}},
 		},

@@ -8,6 +8,6 @@ cd "$(dirname "$0")/../.."
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 touch "$dir/e2e.jsonl"
-VULCAN_PROOF_DIR=$dir go test -count 1 -timeout 60m -run "${1:-.}" ./test/e2e/...
+VULCAN_PROOF_DIR=$dir VULCAN_REQUIRE_ALL=1 go test -count 1 -timeout 60m -run "${1:-.}" ./test/e2e/...
 go -C test/mutate run . -known "$PWD/docs/proof.json" -json "$dir/mutation.json"
 go -C test/mutate run ./proof -update -check -mutation "$dir/mutation.json" -e2e "$dir/e2e.jsonl"

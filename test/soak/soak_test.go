@@ -158,6 +158,9 @@ func TestSoak(t *testing.T) {
 	}
 	w.stop()
 	after := w.resources()
+	if p99 := quantile(w.able(), 0.99); p99 > hung {
+		t.Errorf("p99 of /metrics is %s: something holds scrapes up", p99)
+	}
 	t.Logf("%d kinds of faults, %d faults; %s", len(caused), sum(caused), w.summary())
 	t.Logf("before %s; after %s", before, after)
 	if after.goroutines > before.goroutines+20 || after.files > before.files+20 || after.memory > 1.5*before.memory+20e6 {
