@@ -13,16 +13,14 @@ type fault struct {
 	alerts      []Alert
 }
 
-// oneAfterTheOther causes each fault when the one before is mended: its alerts, and no others,
-// fire, and end when it is mended. Nothing fires before; earlier is what has fired since New.
+// oneAfterTheOther causes each fault when nothing fires any more of the one before: its alerts, and
+// no others, fire, and end when it is mended. Earlier is what has fired since New.
 func (h *Harness) oneAfterTheOther(earlier []Alert, faults ...fault) {
 	h.t.Helper()
 	h.ExactlyFiring()
-	var before []Alert
 	all := slices.Clone(earlier)
 	for _, f := range faults {
 		f.cause()
-		h.waitAll(h.WaitResolved, before)
 		for _, alert := range f.alerts {
 			h.WaitFiring(alert.Name, alert.Labels)
 		}
@@ -30,18 +28,13 @@ func (h *Harness) oneAfterTheOther(earlier []Alert, faults ...fault) {
 		if f.mend != nil {
 			f.mend()
 		}
-		before, all = f.alerts, append(all, f.alerts...)
+		for _, alert := range f.alerts {
+			h.WaitResolved(alert.Name, alert.Labels)
+		}
+		h.ExactlyFiring()
+		all = append(all, f.alerts...)
 	}
-	h.waitAll(h.WaitResolved, before)
-	h.ExactlyFiring()
 	h.ExactlyFired(all...)
-}
-
-func (h *Harness) waitAll(wait func(string, map[string]string), alerts []Alert) {
-	h.t.Helper()
-	for _, alert := range alerts {
-		wait(alert.Name, alert.Labels)
-	}
 }
 
 // rename moves a file or folder.

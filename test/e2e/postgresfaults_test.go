@@ -61,14 +61,17 @@ func TestPostgresFaults(t *testing.T) {
 	databases := []string{"postgres", "template1"}
 	var worn []Alert
 	for _, name := range databases {
-		worn = append(worn, Alert{"PostgresWraparoundNear", map[string]string{"source": "main", "datname": name}})
+		alert := Alert{"PostgresWraparoundNear", map[string]string{"source": "main", "datname": name}}
+		worn = append(worn, alert)
+		h.WaitFiring(alert.Name, alert.Labels)
 	}
-	h.waitAll(func(name string, labels map[string]string) { h.WaitFiring(name, labels) }, worn)
 	h.ExactlyFiring(worn...)
 	for _, name := range databases {
 		p.Exec(t, name, "VACUUM (FREEZE)")
 	}
-	h.waitAll(h.WaitResolved, worn)
+	for _, alert := range worn {
+		h.WaitResolved(alert.Name, alert.Labels)
+	}
 
 	var open pgx.Tx
 	session := p.Conn(t, "postgres")
