@@ -32,6 +32,7 @@ var units = map[string]string{
 	"broken.service":                       "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'exit 3'\n",
 	"default.target.wants/broken.service":  "",
 	"short.service":                        "[Unit]\nCollectMode=inactive-or-failed\n[Service]\nType=oneshot\nExecStart=/bin/sh -c 'sleep 0.1; exit 7'\n",
+	"keeper.service":                       "[Unit]\nAfter=short.service\n[Service]\nExecStart=/bin/sleep infinity\n",
 	"job.service":                          "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'sleep 0.1'\n",
 	"flapping.service":                     "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=100ms\nExecStart=/bin/sh -c 'sleep 0.1; exit 1'\n",
 	"limited.service":                      "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=3\n[Service]\nRestart=on-failure\nRestartSec=10ms\nExecStart=/bin/false\n",

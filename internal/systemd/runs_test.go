@@ -21,6 +21,18 @@ func TestFailures(t *testing.T) {
 	if u := f.until("short.service", func(u *Unit) bool { return !u.InMemory }); u.Failures != 2 || u.Runs != 2 || !slices.Equal(u.Results, []string{"exit-code"}) {
 		t.Errorf("two failures of short.service: %+v", *u)
 	}
+	// Loaded again by what refers to it, it has no run for systemd.
+	f.Systemctl("start", "keeper.service")
+	f.settle()
+	u := f.until("short.service", func(u *Unit) bool { return u.InMemory && u.LoadState == "loaded" })
+	if last, ok := u.LastRun(); !ok || last.Result != "exit-code" || last.InvocationID != f.runsOf("short.service")[1].InvocationID || u.Result != "exit-code" || u.Failures != 2 || u.Runs != 2 {
+		t.Errorf("short.service loaded again: %+v", *u)
+	}
+	_, _ = f.TrySystemctl("start", "short.service")
+	f.ran("short.service", 3)
+	if u := f.settle().Unit("short.service"); u.Failures != 3 || u.Runs != 3 {
+		t.Errorf("a third failure of short.service: %+v", *u)
+	}
 
 	f.Systemctl("start", "killed.service")
 	f.until("killed.service", (*Unit).Active)

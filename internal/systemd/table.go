@@ -55,6 +55,7 @@ func (t *table) get(name string) *record {
 
 // commit publishes what a record has taken up, and counts what it shows.
 func (t *table) commit(r *record) {
+	r.recall()
 	n := &r.next
 	fresh := r.baseline || n.endTime().After(t.since)
 	if fresh {
@@ -68,6 +69,20 @@ func (t *table) commit(r *record) {
 	published := *n
 	published.starting = r.pending
 	r.unit = &published
+}
+
+// recall keeps the last run of a unit that left memory and was loaded again, for the manager has
+// forgotten it: a mere look at such a unit (systemctl status) would make a success of a failure.
+func (r *record) recall() {
+	n, before := &r.next, r.unit
+	if n.InvocationID != "" || n.ActiveState != "inactive" || before == nil || before.InvocationID == "" {
+		return
+	}
+	n.InvocationID, n.Result = before.InvocationID, before.Result
+	n.StateChange, n.InactiveExit, n.InactiveEnter = before.StateChange, before.InactiveExit, before.InactiveEnter
+	n.ActiveEnter, n.ActiveExit = before.ActiveEnter, before.ActiveExit
+	s, run := &n.Service, before.Service
+	s.ExecMainStart, s.ExecMainExit, s.ExecMainCode, s.ExecMainStatus = run.ExecMainStart, run.ExecMainExit, run.ExecMainCode, run.ExecMainStatus
 }
 
 // starting tells whether the invocation has not begun yet: a start announces its InvocationID
