@@ -243,8 +243,10 @@ func (o *opnsense) emitShapes(out *metric.Batch, names []string) {
 			out.Counter(shapeChanges, o.changes[name][shape.Kind(kind)], name, kind)
 		}
 	}
-	o.shapes.Endpoints(func(name string, fields int, last time.Time) {
+	o.shapes.Endpoints(func(name string, fields int, lastChanges map[shape.Kind]time.Time) {
 		out.Gauge(shapeFields, float64(fields), name)
-		out.Time(shapeChanged, last, name)
+		for kind, last := range lastChanges {
+			out.Time(shapeChanged, last, name, string(kind))
+		}
 	})
 }

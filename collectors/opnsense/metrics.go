@@ -38,7 +38,8 @@ var (
 		"Changes in the fields and types of an endpoint's answers since they were learned.",
 		metric.Labels("endpoint"), metric.Closed("change", shape.Kinds()...), metric.Live())
 	shapeChanged = metric.NewGauge("opnsense_shape_last_change_timestamp_seconds",
-		"Unix time of the last change in the fields or types of an endpoint's answers.", metric.Labels("endpoint"), metric.Live())
+		"Unix time of the last change in the fields or types of an endpoint's answers, absent if there was none.",
+		metric.Labels("endpoint"), metric.Closed("change", shape.Kinds()...), metric.Live())
 	shapeFields = metric.NewGauge("opnsense_shape_fields",
 		"Fields known in an endpoint's answers, once learned.", metric.Labels("endpoint"), metric.Live())
 )

@@ -138,9 +138,10 @@ func drifted(t *testing.T) *metric.Batch {
 	}
 	text := collectortest.Text(t, out)
 	for series, want := range map[string]string{
-		`opnsense_shape_changes_total{source="home",endpoint="routing/settings/searchGateway",change="type"}`: "0",
-		`opnsense_shape_changes_total{source="home",endpoint="core/system/status",change="type"}`:             "1",
-		`opnsense_shape_fields{source="home",endpoint="diagnostics/system/systemResources"}`:                  "9",
+		`opnsense_shape_changes_total{source="home",endpoint="routing/settings/searchGateway",change="type"}`:     "0",
+		`opnsense_shape_changes_total{source="home",endpoint="core/system/status",change="type"}`:                 "1",
+		`opnsense_shape_last_change_timestamp_seconds{source="home",endpoint="core/system/status",change="type"}`: fmt.Sprint(float64(now.Add(11*time.Minute).UnixMilli()) / 1e3),
+		`opnsense_shape_fields{source="home",endpoint="diagnostics/system/systemResources"}`:                      "9",
 	} {
 		if got := value(text, series); got != want {
 			t.Errorf("%s is %s, want %s", series, got, want)

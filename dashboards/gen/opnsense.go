@@ -56,7 +56,7 @@ func opnsense(all alerts) *board {
 			q(`sum by (change) (increase(opnsense_shape_changes_total{@}[1h]))`, "{{change}}")).bars().shows("OPNsenseAPIChanged").w(8),
 		list("Which answers are understood?", "Endpoints that facts are read from, and fields known of each.", []string{"endpoint", "instance"},
 			col("Facts", "none", `opnsense_facts_available{@}`).yes("read", "none"),
-			col("Last change", "dateTimeFromNow", `1000 * opnsense_shape_last_change_timestamp_seconds{@}`),
+			col("Last change", "dateTimeFromNow", `1000 * max without (change) (opnsense_shape_last_change_timestamp_seconds{@})`),
 		).w(8),
 	)
 	return b

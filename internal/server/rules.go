@@ -20,6 +20,9 @@ const (
 	since
 	// until: a moment to come; trouble when nearer than margin.
 	until
+	// lacking: trouble when no series of needs has the same labels and the value 1, while the
+	// source's given is 1, without which nothing is known.
+	lacking
 )
 
 // rule makes rows of one metric.
@@ -41,22 +44,35 @@ type rule struct {
 	allowed string
 	factor  float64
 	margin  time.Duration // until
+	needs   selector      // lacking
+	given   string        // lacking: a metric with one series a source
 	// mending are commands; {label} stands for a label's value.
 	mending []string
 }
 
+// selector selects series by some of their label values.
+type selector struct {
+	metric string
+	where  map[string]string
+}
+
 const (
 	units        = "Units"
+	containers   = "Containers"
 	backups      = "Backups"
 	mail         = "Mail synchronisation"
 	servers      = "Servers"
 	pools        = "Storage pools"
 	firewalls    = "Firewalls"
 	resolvers    = "DNS servers"
+	gateways     = "LLM gateways"
+	homes        = "Home Assistant"
 	certificates = "Certificates"
 )
 
 var unitMending = []string{"systemctl status -- {name}", "journalctl --no-pager -n 50 --unit={name}"}
+
+var containerMending = []string{"podman ps --all --filter name={name}", "podman logs --tail 50 {name}"}
 
 var (
 	certificateLabels  = []string{"name", "path", "endpoint"}
@@ -93,6 +109,8 @@ var rules = []rule{
 		kind: since, moment: "newest snapshot", allowed: "restic_expected_max_age_seconds", factor: 1, says: "has no recent snapshot", mending: []string{"restic --no-lock snapshots"}},
 	{section: backups, collector: "restic", metric: "restic_integrity_check_success", labels: []string{"repository"},
 		bad: 0, says: "failed its integrity check", mending: []string{"restic --no-lock check --read-data-subset=1/52"}},
+	{section: backups, collector: "restic", metric: "restic_restore_drill_success", labels: []string{"repository"},
+		bad: 0, says: "failed its restore drill"},
 	{section: pools, collector: "zfs", metric: "zfs_pool_imported", labels: []string{"pool"},
 		bad: 0, says: "is expected and not imported", mending: []string{"zpool import"}},
 	{section: pools, collector: "zfs", metric: "zfs_pool_clean", labels: []string{"pool"},
@@ -103,16 +121,37 @@ var rules = []rule{
 		bad: 1, says: "failed", mending: unitMending},
 	{section: mail, collector: "mbsync", metric: "mbsync_last_success_timestamp_seconds", labels: []string{"name", "account"},
 		kind: since, moment: "last succeeded", allowed: "mbsync_expected_interval_seconds", factor: 3, says: "has not succeeded for longer than 3 intervals", mending: unitMending},
+	{section: mail, collector: "mbsync", metric: "mbsync_never_succeeded", labels: []string{"name", "account"},
+		bad: 1, says: "has never succeeded", mending: unitMending},
+	{section: containers, collector: "container", metric: "container_configured", labels: []string{"name", "source"},
+		kind: lacking, needs: selector{"container_state", map[string]string{"state": "running"}}, given: "container_socket_up",
+		says: "should run and does not", mending: containerMending},
+	{section: containers, collector: "container", metric: "container_health", where: map[string]string{"state": "unhealthy"}, labels: []string{"name", "source"},
+		bad: 1, says: "is unhealthy: its own check fails", mending: containerMending},
 	{section: units, collector: "systemd", metric: "systemd_unit_state", where: map[string]string{"state": "failed"}, labels: []string{"name"},
 		bad: 1, says: "failed", mending: unitMending},
 	{section: servers, collector: "postgres", metric: "pg_up", labels: []string{"source"},
 		bad: 0, says: "does not answer as PostgreSQL", mending: []string{"pg_lsclusters"}},
 	{section: servers, collector: "redis", metric: "redis_up", labels: []string{"source"},
 		bad: 0, says: "does not answer as Redis"},
+	{section: servers, collector: "redis", metric: "redis_rdb_last_bgsave_status", labels: []string{"source"},
+		bad: 0, says: "could not write its last dump"},
+	{section: servers, collector: "redis", metric: "redis_aof_last_write_status", labels: []string{"source"},
+		bad: 0, says: "cannot write its append-only file"},
+	{section: gateways, collector: "litellm", metric: "litellm_gateway_up", labels: []string{"source"},
+		bad: 0, says: "does not answer"},
+	{section: gateways, collector: "litellm", metric: "litellm_canary_success", labels: []string{"model_group", "source"},
+		bad: 0, says: "gave no completion when it was asked for one"},
+	{section: gateways, collector: "litellm", metric: "litellm_redis_up", labels: []string{"source"},
+		bad: 0, says: "has a Redis that does not answer: spend waits there"},
+	{section: homes, collector: "homeassistant", metric: "home_assistant_api_up", labels: []string{"source"},
+		bad: 0, says: "does not answer"},
 	{section: firewalls, collector: "opnsense", metric: "opnsense_upstream_up", labels: []string{"source"},
 		bad: 0, says: "does not answer"},
 	{section: firewalls, collector: "opnsense", metric: "opnsense_api_key_accepted", labels: []string{"source"},
 		bad: 0, says: "refuses the API key"},
+	{section: firewalls, collector: "opnsense", metric: "opnsense_gateway_state", where: map[string]string{"state": "offline"}, labels: []string{"name", "source"},
+		bad: 1, says: "is a gateway that is down"},
 	{section: firewalls, collector: "opnsense", metric: "opnsense_upstream_insecure", labels: []string{"source"},
 		bad: 1, says: "is read without checking its certificate: insecure_skip_verify is set"},
 	{section: resolvers, collector: "dnsquery", metric: "dns_query_api_up", labels: []string{"source"},
@@ -146,6 +185,10 @@ func Uses() []Use {
 		out = append(out, Use{r.collector, r.metric, labels})
 		if r.allowed != "" {
 			out = append(out, Use{r.collector, r.allowed, r.labels})
+		}
+		if r.kind == lacking {
+			needed := slices.Concat(r.labels, slices.Collect(maps.Keys(r.needs.where)))
+			out = append(out, Use{r.collector, r.needs.metric, needed}, Use{r.collector, r.given, nil})
 		}
 	}
 	return out

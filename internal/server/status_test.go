@@ -281,3 +281,32 @@ func TestCertificates(t *testing.T) {
 		t.Errorf("%q, want only %q: it has no endpoint", broken[0].Mending, want)
 	}
 }
+
+// TestContainers: one that should run and does not is told, whether it ended or was never made,
+// and nothing is said while the engine does not tell.
+func TestContainers(t *testing.T) {
+	of := func(source, name, state string, v float64) sample {
+		return sample{map[string]string{"source": source, "name": name, "state": state}, v}
+	}
+	have := map[string][]sample{
+		"container_socket_up":  {of("default", "", "", 1), of("user", "", "", 1), of("lost", "", "", 0)},
+		"container_configured": {of("default", "web", "", 1), of("default", "gone", "", 1), of("user", "web", "", 1), of("lost", "db", "", 1)},
+		"container_state": {
+			of("default", "web", "running", 1), of("default", "web", "exited", 0), of("default", "once", "running", 0),
+			of("user", "web", "running", 0), of("user", "web", "exited", 1),
+		},
+		"container_health": {of("default", "web", "unhealthy", 1), of("user", "web", "healthy", 0)},
+	}
+	_, broken := summarize(have, nil, time.Now())
+	var said []string
+	for _, b := range broken {
+		said = append(said, b.What+": "+b.Says)
+	}
+	want := []string{
+		"gone: gone should run and does not.", "web (source user): web should run and does not.",
+		"web: web is unhealthy: its own check fails.",
+	}
+	if !slices.Equal(said, want) {
+		t.Errorf("%q, want %q", said, want)
+	}
+}

@@ -53,7 +53,9 @@ type sample struct {
 func samples(parts [][]metric.Family, logger *slog.Logger) map[string][]sample {
 	needed := map[string]bool{reloadMetric: true, persistentMetric: true, corruptMetric: true}
 	for _, r := range rules {
-		needed[r.metric], needed[r.allowed] = true, true
+		for _, name := range []string{r.metric, r.allowed, r.needs.metric, r.given} {
+			needed[name] = true
+		}
 	}
 	out := map[string][]sample{}
 	for _, families := range parts {
@@ -120,7 +122,7 @@ func summarize(have map[string][]sample, sources []sourceView, now time.Time) (s
 			if !r.selects(s) {
 				continue
 			}
-			one := r.row(s, have[r.allowed], known, now)
+			one := r.row(s, have, known, now)
 			if one.Bad && r.unit() {
 				if in, ok := told[one.Subject]; ok && in != r.section {
 					continue
@@ -157,10 +159,8 @@ func merge(before, one row, seen bool) row {
 }
 
 func (r rule) selects(s sample) bool {
-	for name, value := range r.where {
-		if s.labels[name] != value {
-			return false
-		}
+	if !selects(r.where, s) {
+		return false
 	}
 	for name, value := range r.except {
 		if s.labels[name] == value {
@@ -170,15 +170,24 @@ func (r rule) selects(s sample) bool {
 	return true
 }
 
+func selects(where map[string]string, s sample) bool {
+	for name, value := range where {
+		if s.labels[name] != value {
+			return false
+		}
+	}
+	return true
+}
+
 // row reads one series.
-func (r rule) row(s sample, allowed []sample, known map[string]sourceView, now time.Time) row {
+func (r rule) row(s sample, have map[string][]sample, known map[string]sourceView, now time.Time) row {
 	out := row{Subject: s.labels[r.labels[0]], mending: r.commands(s)}
 	if r.labels[0] == "source" {
-		out.Subject = r.collector + "/" + out.Subject // "default" says nothing
+		out.Subject = r.collector + "/" + out.Subject
 	}
 	var more []string
 	for _, name := range r.labels[1:] {
-		if v := s.labels[name]; v != "" && v != out.Subject {
+		if v := s.labels[name]; v != "" && v != out.Subject && (name != "source" || v != "default") {
 			more = append(more, name+" "+v)
 		}
 	}
@@ -197,11 +206,13 @@ func (r rule) row(s sample, allowed []sample, known map[string]sourceView, now t
 		out.Bad = s.value == r.bad
 	case since:
 		out.When, out.Moment = moment, r.moment+" "+span(now.Sub(moment))+" ago"
-		for _, a := range allowed {
+		for _, a := range have[r.allowed] {
 			if r.same(a, s) {
 				out.Bad = now.Sub(moment).Seconds() > r.factor*a.value
 			}
 		}
+	case lacking:
+		out.Bad = r.lacks(s, have)
 	case until:
 		out.When, out.Moment = moment, r.moment+" in "+span(moment.Sub(now))
 		if moment.Before(now) {
@@ -213,6 +224,16 @@ func (r rule) row(s sample, allowed []sample, known map[string]sourceView, now t
 		out.Text = r.says
 	}
 	return out
+}
+
+// lacks tells whether nothing of what the series needs is there, and is known not to be.
+func (r rule) lacks(s sample, have map[string][]sample) bool {
+	known := slices.ContainsFunc(have[r.given], func(given sample) bool {
+		return given.value == 1 && given.labels["source"] == s.labels["source"]
+	})
+	return known && !slices.ContainsFunc(have[r.needs.metric], func(needed sample) bool {
+		return needed.value == 1 && selects(r.needs.where, needed) && r.same(needed, s)
+	})
 }
 
 func (r rule) same(a, b sample) bool {

@@ -33,7 +33,7 @@ func startFirewall(t *testing.T, options testenv.OPNsenseOptions) *testenv.OPNse
 	return fw
 }
 
-// TestOPNsenseProxyAndTrust: an API whose types change, a proxy without its address, an endpoint
+// TestOPNsenseProxyAndTrust: an API whose types change while the exporter is down, a proxy without its address, an endpoint
 // that breaks off, a certificate that ends soon and one that nobody looks at.
 func TestOPNsenseProxyAndTrust(t *testing.T) {
 	t.Parallel()
@@ -55,8 +55,9 @@ func TestOPNsenseProxyAndTrust(t *testing.T) {
 	unverified, expiring := alert("OPNsenseCertificateNotVerified", "lab"), alert("OPNsenseCertificateExpiring", "branch")
 	h.ExactlyFiring()
 
-	h.learned(t, proxy)
-	home.Answer(learnedEndpoint, text(`{"total":"2","rowCount":2,"current":1,"rows":[]}`))
+	h.learned(t, proxy, func() {
+		home.Answer(learnedEndpoint, text(`{"total":"2","rowCount":2,"current":1,"rows":[]}`))
+	})
 	h.askProxy(t, proxy, http.StatusOK)
 	h.WaitFiring(changed.Name, changed.Labels)
 	h.ExactlyFiring(changed)
@@ -94,8 +95,9 @@ func TestOPNsenseProxyAndTrust(t *testing.T) {
 }
 
 // learned has the exporter learn an endpoint from one answer. That takes it ten, a minute apart:
-// the other nine are written into what it keeps, between a stop and a start.
-func (h *Harness) learned(t *testing.T, proxy string) {
+// the other nine are written into what it keeps, between a stop and a start. Something else may
+// be done meanwhile.
+func (h *Harness) learned(t *testing.T, proxy string, meanwhile func()) {
 	t.Helper()
 	h.askProxy(t, proxy, http.StatusOK)
 	file := filepath.Join(h.dir, "state", "opnsense.home.json")
@@ -118,7 +120,10 @@ func (h *Harness) learned(t *testing.T, proxy string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.restart(t, func() { writeFile(t, file, string(content)) })
+	h.restart(t, func() {
+		writeFile(t, file, string(content))
+		meanwhile()
+	})
 	h.waitValue(fmt.Sprintf(`opnsense_shape_fields{endpoint=%q} > bool 0`, learnedEndpoint), 1)
 	h.waitValue(`up{job="vulcan_exporter"}`, 1)
 }

@@ -72,8 +72,8 @@ type Learner struct {
 type Endpoint struct {
 	Samples int               `json:"samples"`
 	Fields  map[string]*Field `json:"fields"`
-	// LastChange is when a change was told last, zero if never.
-	LastChange time.Time `json:"last_change,omitzero"`
+	// LastChanges is when a change of a kind was told last, without kinds that never were.
+	LastChanges map[Kind]time.Time `json:"last_changes,omitempty"`
 }
 
 // Field is one learned field.
@@ -127,7 +127,10 @@ func (l *Learner) Observe(endpoint string, body []byte, now time.Time) []Change 
 	}
 	for i := range changes {
 		changes[i].Endpoint = endpoint
-		e.LastChange = now
+		if e.LastChanges == nil {
+			e.LastChanges = map[Kind]time.Time{}
+		}
+		e.LastChanges[changes[i].Kind] = now
 	}
 	slices.SortFunc(changes, func(a, b Change) int { return strings.Compare(a.Field, b.Field) })
 	return changes
@@ -190,8 +193,8 @@ func (f *Field) learn(types []string) (fresh []string) {
 func (f *Field) types() string { return strings.Join(f.Types, ",") }
 
 // Endpoints tells, for each endpoint whose shape is learned, how many fields
-// are watched and when a change was told last.
-func (l *Learner) Endpoints(report func(endpoint string, fields int, lastChange time.Time)) {
+// are watched and when a change of a kind was told last. The map is the Learner's own.
+func (l *Learner) Endpoints(report func(endpoint string, fields int, lastChanges map[Kind]time.Time)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(l.endpoints)) {
@@ -205,7 +208,7 @@ func (l *Learner) Endpoints(report func(endpoint string, fields int, lastChange 
 				fields++
 			}
 		}
-		report(name, fields, e.LastChange)
+		report(name, fields, e.LastChanges)
 	}
 }
 

@@ -101,9 +101,9 @@ func TestState(t *testing.T) {
 		t.Errorf("not saved after a change: %v", err)
 	}
 	called := 0
-	restore(t, kept).Endpoints(func(endpoint string, fields int, last time.Time) {
+	restore(t, kept).Endpoints(func(endpoint string, fields int, last map[Kind]time.Time) {
 		called++
-		if endpoint != "e" || fields != 2 || !last.Equal(now) {
+		if endpoint != "e" || fields != 2 || len(last) != 1 || !last[Type].Equal(now) {
 			t.Errorf("%s %d %v", endpoint, fields, last)
 		}
 	})
