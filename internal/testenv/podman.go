@@ -19,6 +19,7 @@ import (
 type Podman struct {
 	Socket string
 
+	dir     string
 	process *Process
 	client  *http.Client
 }
@@ -46,13 +47,20 @@ func StartPodman(t testing.TB) *Podman {
 			t.Fatal(err)
 		}
 	}
-	p := &Podman{Socket: filepath.Join(dir, "podman.sock")}
+	p := &Podman{Socket: filepath.Join(dir, "podman.sock"), dir: dir}
 	p.client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", p.Socket)
 	}}}
-	script := filepath.Join(Root(t), "internal", "testenv", "podman.sh")
-	p.process = Start(t, exec.Command(script, dir))
+	p.Start(t)
 	t.Cleanup(func() { p.Stop(t) })
+	return p
+}
+
+// Start starts the service; after Stop it finds its containers as after a reboot, not running.
+func (p *Podman) Start(t testing.TB) {
+	t.Helper()
+	script := filepath.Join(Root(t), "internal", "testenv", "podman.sh")
+	p.process = Start(t, exec.Command(script, p.dir))
 	Eventually(t, time.Minute, func() error {
 		if err := p.process.Exited(); err != nil {
 			t.Fatal(err)
@@ -63,7 +71,6 @@ func StartPodman(t testing.TB) *Podman {
 		}
 		return err
 	})
-	return p
 }
 
 // Run creates and starts a container of the image. More are further keys of libpod's

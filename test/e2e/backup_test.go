@@ -8,6 +8,9 @@ import (
 	"vulcan.lan/vulcan_exporter/internal/testenv"
 )
 
+// often is a timer that starts its unit twice a second.
+const often = "[Unit]\nDefaultDependencies=no\n[Timer]\nOnActiveSec=1ms\nOnUnitInactiveSec=500ms\nAccuracySec=1ms\n"
+
 // One backup that fails, one whose timer is off, one that nobody starts, and a
 // dump that is cut off: one alert each, and none of the general ones.
 func TestBackup(t *testing.T) {
@@ -78,9 +81,14 @@ backup:
   interval: 1s
   jobs:
     - {units: "restic-backups-*.service", expected_interval: 1d}
-    - {units: archive.service, expected_interval: 2s}
+    - {units: archive.service, expected_interval: 4s}
 `)
 	h.WaitFiring("BackupNotRunning", archive)
+	host.WriteUnit("archive.timer", often)
+	host.Systemctl("daemon-reload")
+	host.Systemctl("start", "archive.timer")
+	h.WaitResolved("BackupNotRunning", archive)
+	h.ExactlyFiring()
 	h.ExactlyFired(
 		Alert{"BackupServiceFailed", home}, Alert{"BackupTimerInactive", audio},
 		Alert{"BackupArtifactTruncated", map[string]string{"backup": "postgresql"}},

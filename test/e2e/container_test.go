@@ -58,5 +58,9 @@ func TestContainers(t *testing.T) {
 	blind := Alert{"ContainerEngineDown", map[string]string{"source": "system"}}
 	wait(blind)
 	h.ExactlyFiring(blind)
+	p.Start(t)
+	p.Call(t, http.MethodPost, "/containers/web/start", nil)
+	ended(blind)
+	h.ExactlyFiring()
 	h.ExactlyFired(down, loop, ill, blind)
 }

@@ -139,8 +139,17 @@ func TestMail(t *testing.T) {
 	wait(deaf)
 	wait(off)
 	// Nobody starts the other account any more: no failure tells, only its age.
-	h.Reload(m.config("2s"))
+	h.Reload(m.config("4s"))
 	stale := Alert{"MbsyncStale", map[string]string{"account": "assembly"}}
 	wait(stale)
+
+	m.postfix.Start(t)
+	m.WriteUnit("mbsync-assembly.timer", often)
+	m.Systemctl("daemon-reload")
+	m.Systemctl("restart", "mbsync-johnw.timer", "mbsync-assembly.timer")
+	for _, a := range []Alert{deaf, off, stale} {
+		ended(a)
+	}
+	h.ExactlyFiring()
 	h.ExactlyFired(failed("johnw"), failed("assembly"), down, queue, deaf, off, stale)
 }

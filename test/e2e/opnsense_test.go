@@ -26,10 +26,13 @@ func TestOPNsense(t *testing.T) {
 	source := func(name string, fw *testenv.OPNsense, listen string) string {
 		return fmt.Sprintf("    - {name: %s, url: %q, ca_file: %q, key_file: %q, secret_file: %q, listen: %q}\n", name, fw.URL, fw.CAFile, key, secret, listen)
 	}
+	config := func(home *testenv.OPNsense) string {
+		return "opnsense:\n  interval: 1s\n  sources:\n" + source("home", home, proxy) + source("office", healthy, "")
+	}
 	h := New(t, Options{
 		Fakes:  map[string]string{"OPNsense": "OPNsense API"},
 		Rules:  []string{"opnsense_alerts"},
-		Config: "opnsense:\n  interval: 1s\n  sources:\n" + source("home", failing, proxy) + source("office", healthy, ""),
+		Config: config(failing),
 	})
 	home := map[string]string{"source": "home"}
 	wan := map[string]string{"source": "home", "name": "WAN"}
@@ -60,15 +63,20 @@ func TestOPNsense(t *testing.T) {
 
 	renewed := testenv.StartOPNsense(t, "26.1", testenv.OPNsenseOptions{NotAfter: time.Now().Add(-time.Hour)})
 	renewed.Answer("routing/settings/searchGateway", gateway("Online", "success", "0.0 %"))
-	h.Reload("opnsense:\n  interval: 1s\n  sources:\n" + source("home", renewed, proxy) + source("office", healthy, ""))
+	h.Reload(config(renewed))
 	h.WaitFiring("OPNsenseCertificateRejected", home)
 	h.WaitResolved("OPNsenseDown", home)
 	h.ExactlyFiring(Alert{"OPNsenseCertificateRejected", home})
-	h.ExactlyFired(Alert{"OPNsenseGatewayDown", wan}, Alert{"OPNsenseGatewayDegraded", wan}, Alert{"OPNsenseHighCPU", home},
-		Alert{"OPNsenseAPIKeyRejected", home}, Alert{"OPNsenseDown", home}, Alert{"OPNsenseCertificateRejected", home})
 	if asked := renewed.Requests(); len(asked) > 0 {
 		t.Errorf("the firewall with an expired certificate was sent %s", asked[0].URL)
 	}
+	mended := testenv.StartOPNsense(t, "26.1", testenv.OPNsenseOptions{})
+	mended.Answer("routing/settings/searchGateway", gateway("Online", "success", "0.0 %"))
+	h.Reload(config(mended))
+	h.WaitResolved("OPNsenseCertificateRejected", home)
+	h.ExactlyFiring()
+	h.ExactlyFired(Alert{"OPNsenseGatewayDown", wan}, Alert{"OPNsenseGatewayDegraded", wan}, Alert{"OPNsenseHighCPU", home},
+		Alert{"OPNsenseAPIKeyRejected", home}, Alert{"OPNsenseDown", home}, Alert{"OPNsenseCertificateRejected", home})
 }
 
 // proxied asks the proxy as opnsense-exporter does, without a key of its own.
