@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -51,7 +52,7 @@ func (t *Table) markdown() string {
 }
 
 func (t *Table) summary() string {
-	var killed, mutants, measured, fault, real int
+	var killed, mutants, measured, fault, real, ended int
 	for _, r := range t.Alerts {
 		if r.Mutation != nil {
 			killed += r.Mutation.Killed
@@ -63,10 +64,18 @@ func (t *Table) summary() string {
 			if r.Faults[0].Fake == "" {
 				real++
 			}
+			if r.ended() {
+				ended++
+			}
 		}
 	}
-	return fmt.Sprintf("%d alerts. Mutation: %d of %d killed (%.1f %%), of %d alerts. Fault: %d alerts, %d of them by real software.",
-		len(t.Alerts), killed, mutants, 100*float64(killed)/float64(max(mutants, 1)), measured, fault, real)
+	return fmt.Sprintf("%d alerts. Mutation: %d of %d killed (%.1f %%), of %d alerts. Fault: %d alerts, %d of them by real software; %d ended when it was mended.",
+		len(t.Alerts), killed, mutants, 100*float64(killed)/float64(max(mutants, 1)), measured, fault, real, ended)
+}
+
+// ended tells whether a test saw the alert end.
+func (r *Row) ended() bool {
+	return slices.ContainsFunc(r.Faults, func(f Fault) bool { return f.Resolved })
 }
 
 func (r *Row) score() string {

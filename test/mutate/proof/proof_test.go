@@ -19,6 +19,19 @@ func TestFresh(t *testing.T) {
 	}
 }
 
+// TestWhole: a fault fires each alert, and when it is mended the alert ends; the Watchdog never does.
+func TestWhole(t *testing.T) {
+	table, err := readTable("../../../docs/proof.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range table.Alerts {
+		if len(r.Faults) == 0 || !r.ended() && r.Alert != "Watchdog" {
+			t.Errorf("%s: %s", r.Alert, r.faults())
+		}
+	}
+}
+
 const rules = `groups:
   - name: g
     rules:
