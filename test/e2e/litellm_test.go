@@ -48,7 +48,8 @@ func TestLiteLLMLatency(t *testing.T) {
 	h.ExactlyFired(slow)
 }
 
-// TestLiteLLMCost spends 26 USD within a day, here 29 seconds.
+// TestLiteLLMCost spends 26 USD within a day, here 29 seconds; then a busy gateway logs nothing
+// for half of one.
 func TestLiteLLMCost(t *testing.T) {
 	t.Parallel()
 	p, config := llmGateway(t)
@@ -77,5 +78,20 @@ func TestLiteLLMCost(t *testing.T) {
 	h.WaitFiring(costly.Name, costly.Labels)
 	h.ExactlyFiring(costly)
 	h.WaitResolved(costly.Name, costly.Labels) // by itself, a day later
-	h.ExactlyFired(costly)
+
+	log := func(requests int) {
+		p.Exec(t, litellmtest.Database, fmt.Sprintf(`
+			INSERT INTO "LiteLLM_SpendLogs" (request_id, call_type, "startTime", "endTime", model, model_group, custom_llm_provider, status, spend)
+			SELECT gen_random_uuid()::text, 'acompletion', now() AT TIME ZONE 'utc', now() AT TIME ZONE 'utc', 'm', 'chat', 'openai', 'success', 0
+			  FROM generate_series(1, %d)`, requests))
+	}
+	log(1000)
+	h.waitValue(`litellm_log_rows_last_hour`, 1000)
+	h.ExactlyFiring()
+	silent := Alert{"LiteLLMSpendNotRecorded", map[string]string{"source": "main"}}
+	h.WaitFiring(silent.Name, silent.Labels)
+	h.ExactlyFiring(silent)
+	log(1)
+	h.WaitResolved(silent.Name, silent.Labels)
+	h.ExactlyFired(costly, silent)
 }

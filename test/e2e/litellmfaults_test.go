@@ -84,7 +84,7 @@ func TestLiteLLMTables(t *testing.T) {
 
 // proxy plays LiteLLM's proxy: it answers completions and writes each to the log.
 type proxy struct {
-	down, mute, forgets atomic.Bool
+	down, unready, mute, forgets atomic.Bool
 
 	mu  sync.Mutex
 	log *pgx.Conn // nil where nobody completes
@@ -95,6 +95,8 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case p.down.Load():
 		panic(http.ErrAbortHandler) // the connection ends without an answer
+	case p.unready.Load() && r.URL.Path == "/health/readiness":
+		http.Error(w, `{"detail":"Service Unhealthy (Connection refused)"}`, http.StatusServiceUnavailable)
 	case r.URL.Path != "/v1/chat/completions":
 		_, _ = io.WriteString(w, `{"status":"healthy"}`)
 	case p.mute.Load():
@@ -145,8 +147,8 @@ litellm:
 `, main.start(t), redis, database.TCP(litellmtest.Role, litellmtest.Database), litellmtest.CreateRole(t, database), spare.start(t))
 }
 
-// TestLiteLLMGateway: completions that are not recorded or not answered, a proxy that is down,
-// spend that piles up in a real Redis, and that Redis down.
+// TestLiteLLMGateway: completions that are not recorded or not answered, a proxy that is down or
+// not ready, spend that piles up in a real Redis, and that Redis down.
 func TestLiteLLMGateway(t *testing.T) {
 	t.Parallel()
 	database, buffer := testenv.StartPostgres(t), testenv.StartRedis(t)
@@ -172,6 +174,7 @@ func TestLiteLLMGateway(t *testing.T) {
 		toggle(&main.forgets, "LiteLLMSpendNotRecorded", onMain),
 		// Between these two completions are answered and recorded.
 		toggle(&spare.down, "LiteLLMDown", map[string]string{"source": "spare"}),
+		toggle(&spare.unready, "LiteLLMDown", map[string]string{"source": "spare"}),
 		toggle(&main.mute, "LiteLLMCanaryFailing", map[string]string{"source": "main", "model_group": "chat"}),
 		fault{
 			cause: func() {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"testing"
 
@@ -14,14 +13,15 @@ import (
 	"vulcan.lan/vulcan_exporter/internal/testenv"
 )
 
-// wornXID is the first transaction of a file of pg_xact, so that the server needs no other file.
-const wornXID = 1144 << 20
+// wornID is the first transaction of a file of pg_xact, and the first multixact of one of
+// pg_multixact/offsets, so that the server needs no other file.
+const wornID = 1144 << 20
 
 // newWornPostgres is a server with autovacuum off and the age at which it is forced raised,
-// 1,200 million transactions later: pg_resetwal makes them in a second.
-func newWornPostgres(t *testing.T) *testenv.Postgres {
+// 1,200 million transactions or multixacts later: an option of pg_resetwal makes them in a second.
+func newWornPostgres(t *testing.T, option string) *testenv.Postgres {
 	t.Helper()
-	p := testenv.StartPostgres(t, "autovacuum=off", "autovacuum_freeze_max_age=2000000000")
+	p := testenv.StartPostgres(t, "autovacuum=off", "autovacuum_freeze_max_age=2000000000", "autovacuum_multixact_freeze_max_age=2000000000")
 	p.Exec(t, "postgres", "CREATE ROLE watcher LOGIN PASSWORD 'secret' IN ROLE pg_monitor")
 	server, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.Process().PID))
 	if err != nil {
@@ -33,8 +33,7 @@ func newWornPostgres(t *testing.T) *testenv.Postgres {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reset := exec.Command(filepath.Join(filepath.Dir(server), "pg_resetwal"),
-		"--next-transaction-id="+strconv.Itoa(wornXID), data)
+	reset := exec.Command(filepath.Join(filepath.Dir(server), "pg_resetwal"), option, data)
 	if owner := info.Sys().(*syscall.Stat_t); int(owner.Uid) != os.Geteuid() { // it refuses root
 		reset.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
 	}
@@ -45,29 +44,39 @@ func newWornPostgres(t *testing.T) *testenv.Postgres {
 	return p
 }
 
-// TestPostgresFaults: old transactions, a client that forgot to commit, a privilege that was lost.
+// TestPostgresFaults: old transactions on one server, old multixacts on another, a client that forgot to commit, a privilege that was lost.
 func TestPostgresFaults(t *testing.T) {
 	t.Parallel()
-	p := newWornPostgres(t)
+	p := newWornPostgres(t, fmt.Sprintf("--next-transaction-id=%d", wornID))
+	rows := newWornPostgres(t, fmt.Sprintf("--multixact-ids=%d,1", wornID))
 	password := writeSecret(t, "password", "secret")
 	h := New(t, Options{
-		Config: fmt.Sprintf("postgres:\n  interval: 1s\n  timeout: 1s\n  sources: [{name: main, dsn: %q, password_file: %q}]\n",
-			p.TCP("watcher", "postgres"), password),
+		Config: fmt.Sprintf(`
+postgres:
+  interval: 1s
+  timeout: 1s
+  sources:
+    - {name: main, dsn: %q, password_file: %[3]q}
+    - {name: rows, dsn: %[2]q, password_file: %[3]q}
+`, p.TCP("watcher", "postgres"), rows.TCP("watcher", "postgres"), password),
 		Rules: []string{"database_alerts", "exporter"},
 		Scale: 360, // 30 minutes take 5 s
-		Fakes: map[string]string{"PostgresWraparoundNear": "the number of transactions, by pg_resetwal"},
+		Fakes: map[string]string{"PostgresWraparoundNear": "the number of transactions and multixacts, by pg_resetwal"},
 	})
 	// It is the state that the server was found in, so it is not among the faults below.
 	databases := []string{"postgres", "template1"}
 	var worn []Alert
-	for _, name := range databases {
-		alert := Alert{"PostgresWraparoundNear", map[string]string{"source": "main", "datname": name}}
-		worn = append(worn, alert)
-		h.WaitFiring(alert.Name, alert.Labels)
+	for _, source := range []string{"main", "rows"} {
+		for _, name := range databases {
+			alert := Alert{"PostgresWraparoundNear", map[string]string{"source": source, "datname": name}}
+			worn = append(worn, alert)
+			h.WaitFiring(alert.Name, alert.Labels)
+		}
 	}
 	h.ExactlyFiring(worn...)
 	for _, name := range databases {
 		p.Exec(t, name, "VACUUM (FREEZE)")
+		rows.Exec(t, name, "VACUUM (FREEZE)")
 	}
 	for _, alert := range worn {
 		h.WaitResolved(alert.Name, alert.Labels)
