@@ -19,6 +19,8 @@ RACE     := $(if $(shell command -v gcc),-race)
 
 export PATH := $(BIN):$(PATH)
 export GOFLAGS += -buildvcs=false
+# All but the race detector's packages are compiled in one way, as the release is: once.
+PLAIN := CGO_ENABLED=0 GOFLAGS='$(GOFLAGS) -trimpath'
 
 run: build ## Run on the embedded default configuration: whatever this machine has.
 	@echo "vulcan_exporter: http://$(LISTEN)/"
@@ -31,17 +33,17 @@ test: setup tools vet ## Everything: unit, end-to-end and rule tests on real sof
 	@if [[ -z "$(RACE)" && -n "$$VULCAN_REQUIRE_ALL" ]]; then echo "no gcc: -race is required"; exit 1; fi
 	go test $(RACE) -timeout 30m -parallel 4 $(PACKAGES)
 	@# -count=1: what these two read lies outside of their module, where go's cache does not look.
-	go -C test/rules test -count=1 -timeout 10m ./...
-	go -C dashboards/gen test -count=1 ./...
-	go -C test/mutate test -timeout 20m ./...
+	$(PLAIN) go -C test/rules test -count=1 -timeout 10m ./...
+	$(PLAIN) go -C dashboards/gen test -count=1 ./...
+	$(PLAIN) go -C test/mutate test -timeout 20m ./...
 	@# Long enough to run each target on its seeds and some thousand inputs; make fuzz goes on.
 	test/fuzz.sh 1s
 
 vet:
-	go vet $(PACKAGES)
-	go -C test/rules vet ./...
-	go -C dashboards/gen vet ./...
-	go -C test/mutate vet ./...
+	$(PLAIN) go vet $(PACKAGES)
+	$(PLAIN) go -C test/rules vet ./...
+	$(PLAIN) go -C dashboards/gen vet ./...
+	$(PLAIN) go -C test/mutate vet ./...
 
 rules: .tools/built/prometheus ## Only the alerting rules: syntax, unit tests, contract.
 	go test ./alerts/...
@@ -60,7 +62,7 @@ catalogue: setup tools ## Scrape the real exporters and show where alerts/catalo
 
 lint: .tools/built/lint ## gofmt, golangci-lint, generated files are fresh.
 	@files=$$(gofmt -l $$(git ls-files '*.go')); if [[ -n "$$files" ]]; then echo "gofmt: $$files"; exit 1; fi
-	golangci-lint run $(PACKAGES)
+	$(PLAIN) golangci-lint run $(PACKAGES)
 
 bench: ## Costs as ratios, into docs/performance.md; PACKAGES=./collectors/zfs for some.
 	go test -run '^$$' -bench . -p 1 -timeout 2h $(PACKAGES) | go run ./test/bench/table docs/performance.md
@@ -119,7 +121,7 @@ setup: ## The Debian packages that the tests need (root on Debian; elsewhere nam
 tools: $(addprefix .tools/built/,prometheus alertmanager loki nfpm quadlet)
 
 .tools/built/%: tools/%/go.mod
-	cd $(<D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' $(if $(filter prometheus,$*),-tags remove_all_sd) -o $(BIN)/ tool
+	cd $(<D) && GOGC=400 $(PLAIN) go build -ldflags '-s -w' $(if $(filter prometheus,$*),-tags remove_all_sd) -o $(BIN)/ tool
 	@mkdir -p $(@D) && touch $@
 
 clean:

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -98,10 +97,7 @@ func BenchmarkScrape(b *testing.B) {
 	const n = 10_000
 	_, config := makeFiles(b, n)
 	dir := b.TempDir()
-	binary := filepath.Join(dir, "vulcan_exporter")
-	if out, err := exec.Command("go", "build", "-o", binary, "vulcan.lan/vulcan_exporter/cmd/vulcan_exporter").CombinedOutput(); err != nil {
-		b.Fatalf("%v\n%s", err, out)
-	}
+	binary := testenv.Exporter(b)
 	path := zoo.Write(b, dir, "vulcan.yml", []byte("certificate:\n  interval: 5s\n  "+strings.ReplaceAll(config, "\n", "\n  ")+"\n"))
 	address := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(b))
 	p := testenv.Start(b, exec.Command(binary, "run", "--config.file="+path, "--storage.path="+dir, "--web.listen-address="+address))

@@ -126,12 +126,7 @@ func pollCPU(b *testing.B, units int) time.Duration {
 func exporter(b *testing.B) (*testenv.Process, string) {
 	b.Helper()
 	dir := b.TempDir()
-	binary := filepath.Join(dir, "vulcan_exporter")
-	build := exec.Command("go", "build", "-trimpath", "-o", binary, "vulcan.lan/vulcan_exporter/cmd/vulcan_exporter")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		b.Fatalf("%v\n%s", err, out)
-	}
+	binary := testenv.Exporter(b)
 	config := filepath.Join(dir, "vulcan.yml")
 	if err := os.WriteFile(config, []byte("systemd: {}\ncriticalservice: {units: [\"unit-000?.service\"]}\n"), 0o600); err != nil {
 		b.Fatal(err)

@@ -258,13 +258,7 @@ func freeAddress(t testing.TB) string {
 }
 
 // build compiles the exporter once for each test process.
-var build = sync.OnceValue(func() error {
-	cmd := exec.Command("go", "build", "-o", binaryPath(), "vulcan.lan/vulcan_exporter/cmd/vulcan_exporter")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the exporter: %w\n%s", err, out)
-	}
-	return nil
-})
+var build = sync.OnceValue(func() error { return testenv.BuildExporter(binaryPath()) })
 
 func binaryPath() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("vulcan_exporter.%d", os.Getpid()))

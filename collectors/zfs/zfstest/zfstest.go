@@ -16,7 +16,7 @@ import (
 // Build compiles the replaying program into dir and returns its path.
 func Build(dir string) (string, error) {
 	exe := filepath.Join(dir, "replay")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", exe, "./replay")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", exe, "./replay")
 	cmd.Dir = here()
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
