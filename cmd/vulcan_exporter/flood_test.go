@@ -57,13 +57,14 @@ func TestFlood(t *testing.T) {
 		start    = make(chan struct{})
 	)
 	for range many {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
 		group.Go(func() error {
-			defer conn.Close()
 			<-start
+			// Not before: a connection without a request is cut off after some seconds.
+			conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
 			if err := conn.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
 				return err
 			}
