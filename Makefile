@@ -19,7 +19,7 @@ RACE     := $(if $(shell command -v gcc),-race)
 
 export PATH := $(BIN):$(PATH)
 export GOFLAGS += -buildvcs=false
-# All but the race detector's packages are compiled in one way, as the release is: once.
+# What neither the race detector nor the fuzzers instrument is compiled as the release is: once.
 PLAIN := CGO_ENABLED=0 GOFLAGS='$(GOFLAGS) -trimpath'
 
 run: build ## Run on the embedded default configuration: whatever this machine has.
