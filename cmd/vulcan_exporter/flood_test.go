@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -44,9 +44,14 @@ func TestSlowClients(t *testing.T) {
 }
 
 // TestFlood asks for /metrics 10,000 times at once. Each request is answered, with the metrics or
-// with 503, and the exporter serves on.
+// with 503, and the exporter serves on. On a busy machine a few requests take so long from
+// connecting until they are read, on either side, that they are cut off as slow ones.
 func TestFlood(t *testing.T) {
-	const many = 10_000
+	const (
+		many    = 10_000
+		patient = 4 * time.Second // the exporter waits 5 s for a request
+		cut     = "cut off"
+	)
 	p, url := begin(t, room(t))
 	answers(t, url+"/metrics", "thermometer")
 	begun := time.Now()
@@ -59,7 +64,7 @@ func TestFlood(t *testing.T) {
 	for range many {
 		group.Go(func() error {
 			<-start
-			// Not before: a connection without a request is cut off after some seconds.
+			connecting := time.Now()
 			conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 			if err != nil {
 				return err
@@ -69,20 +74,18 @@ func TestFlood(t *testing.T) {
 				return err
 			}
 			// HTTP/1.0 has no connection that stays.
-			if _, err := io.WriteString(conn, "GET /metrics HTTP/1.0\r\n\r\n"); err != nil {
-				return err
-			}
-			r := bufio.NewReader(conn)
-			status, err := r.ReadString('\n')
-			if err != nil {
-				return err
-			}
-			if _, err := io.Copy(io.Discard, r); err != nil {
-				return err
+			_, err = io.WriteString(conn, "GET /metrics HTTP/1.0\r\n\r\n")
+			answer, readErr := io.ReadAll(conn)
+			status, _, _ := strings.Cut(string(answer), "\r\n")
+			if err := cmp.Or(err, readErr); err != nil || status == "" {
+				if waited := time.Since(connecting); waited < patient || os.IsTimeout(err) {
+					return fmt.Errorf("no answer in %s: %w", waited, cmp.Or(err, io.EOF))
+				}
+				status = cut
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			statuses[strings.TrimSpace(status)]++
+			statuses[status]++
 			return nil
 		})
 	}
@@ -91,7 +94,8 @@ func TestFlood(t *testing.T) {
 		t.Fatalf("%v; answered so far: %v", err, statuses)
 	}
 	took := time.Since(begun)
-	if served := statuses["HTTP/1.0 200 OK"]; served == 0 || served+statuses["HTTP/1.0 503 Service Unavailable"] != many {
+	served, refused := statuses["HTTP/1.0 200 OK"], statuses["HTTP/1.0 503 Service Unavailable"]
+	if served == 0 || served+refused+statuses[cut] != many || statuses[cut] > many/100 {
 		t.Errorf("answers: %v", statuses)
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
