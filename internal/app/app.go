@@ -64,6 +64,7 @@ func (a *App) Main(args []string) int {
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	context.AfterFunc(ctx, stop) // a second signal ends even a command that hangs
 	defer stop()
 	err = commands[name](ctx)
 	var faults config.Errors

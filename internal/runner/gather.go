@@ -5,16 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
 	"vulcan.lan/vulcan_exporter/internal/collector"
 	"vulcan.lan/vulcan_exporter/internal/metric"
 )
-
-// staleAfter is how many intervals a good snapshot is served without being
-// renewed.
-const staleAfter = 3
 
 // Gather returns what may be shown now: of each selected source its live
 // metrics and, while it is fresh, its last good snapshot, then the exporter's
@@ -30,52 +27,60 @@ func (m *Manager) Gather(ctx context.Context, selected func(collector string) bo
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	out := make([][]metric.Family, len(units), len(units)+1)
+	known := make([]Status, len(units))
 	var wait sync.WaitGroup
 	for i, u := range units {
 		if u.src.Interval > 0 {
-			out[i] = u.families()
+			known[i], out[i] = u.look()
 			continue
 		}
-		wait.Go(func() { out[i] = u.scrape(ctx) })
+		wait.Go(func() { known[i], out[i] = u.scrape(ctx) })
 	}
 	wait.Wait()
-	return append(out, m.self(units))
+	return append(out, m.self(known))
 }
 
 // scrape runs the source, or joins the run of another scrape, and returns
-// what that run gave; nothing but live metrics if it did not end in time. The
+// what that run gave; nothing but the inventory if it did not end in time. The
 // run has the source's own deadline: a scraper in a hurry must not make it
 // fail for the others.
-func (u *unit) scrape(ctx context.Context) []metric.Family {
+func (u *unit) scrape(ctx context.Context) (Status, []metric.Family) {
+	ended := false
 	if c := u.start(); c != nil {
 		select {
 		case <-c.done:
+			ended = true
 		case <-ctx.Done():
-			return u.inventory()
 		}
 	}
-	return u.families()
+	s, shown := u.look()
+	if !ended {
+		shown = u.configured
+	}
+	return s, shown
 }
 
-// families is what may be shown of the source now.
-func (u *unit) families() []metric.Family {
+// look is what is known of the source and what may be shown of it, at one
+// moment: a value must not go with the time of another run.
+func (u *unit) look() (Status, []metric.Family) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	out := u.live[:len(u.live):len(u.live)]
-	switch {
-	case u.src.Interval == 0 && !u.s.Up:
-		return out
-	case u.src.Interval > 0 && age(u.deps.Now(), u.s.LastSuccess) > staleAfter*u.src.Interval:
-		return out
+	s := u.s
+	s.InFlight = u.call != nil
+	s.Failures = make(map[Reason]uint64, len(reasons))
+	for _, r := range reasons {
+		s.Failures[r] = u.s.Failures[r]
 	}
-	return append(out, u.good...)
-}
-
-// age is the larger of what the monotonic and the wall clock say: a suspended
-// machine stops the first, a set clock moves the second, and a value that may
-// be too old is one.
-func age(now, then time.Time) time.Duration {
-	return max(now.Sub(then), now.Round(0).Sub(then.Round(0)))
+	now := u.deps.Now()
+	switch {
+	case s.Interval == 0 && u.ctx.Err() != nil:
+		return s, u.configured // the run that was waited for ended with the source: what is kept is older
+	case s.Stale(now, s.LastAttempt):
+		return s, u.configured
+	case s.Interval == 0 && !s.Up, s.Stale(now, s.LastSuccess):
+		return s, u.live
+	}
+	return s, slices.Concat(u.live, u.good)
 }
 
 // Debug runs a source now, or joins its run, and writes a report for a person:
@@ -97,7 +102,7 @@ func (m *Manager) Debug(ctx context.Context, id string, w io.Writer) error {
 		}
 	}
 	closed()
-	s := u.status()
+	s, shown := u.look()
 	fmt.Fprintf(w, "# source %s\n# up %v\n# last attempt %s, took %s\n", id, s.Up, s.LastAttempt.Format(time.RFC3339), s.LastDuration)
 	if s.Error != "" {
 		fmt.Fprintf(w, "# %s: %s\n", s.Reason, s.Error)
@@ -106,7 +111,7 @@ func (m *Manager) Debug(ctx context.Context, id string, w io.Writer) error {
 		fmt.Fprintln(w, "# a run is still in flight")
 	}
 	fmt.Fprintf(w, "\n## log\n%s\n## metrics\n", log.Bytes())
-	if err := metric.WriteText(w, u.families()); err != nil {
+	if err := metric.WriteText(w, shown); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\n## config (secrets are in files and not shown)\n%s", s.Config)
@@ -123,18 +128,31 @@ func Once(ctx context.Context, s collector.Source, deps Deps, w io.Writer) error
 		return err
 	}
 	defer unlock()
-	c, err := s.New(u.env(store))
-	if err != nil {
-		return err
-	}
-	if closer, ok := c.(collector.Closer); ok {
-		defer closer.Close()
-	}
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	batch := s.Batch()
-	err = guard(func() error { s.Inventory(batch); return c.Collect(ctx, batch) })
-	live, good, _, err := seal(outcome{batch, err}, ctx)
+	result := make(chan outcome, 1)
+	go func() {
+		batch := s.Batch()
+		err := guard(func() error {
+			c, err := s.New(u.env(store))
+			if err != nil {
+				return err
+			}
+			if closer, ok := c.(collector.Closer); ok {
+				defer closer.Close()
+			}
+			s.Inventory(batch)
+			return c.Collect(ctx, batch)
+		})
+		result <- outcome{batch, err}
+	}()
+	var r outcome
+	select {
+	case r = <-result:
+	case <-expired(ctx):
+		return u.overdue(ctx)
+	}
+	live, good, _, err := seal(r, ctx)
 	if writeErr := metric.WriteText(w, append(live, good...)); writeErr != nil {
 		return writeErr
 	}

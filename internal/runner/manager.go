@@ -9,6 +9,7 @@ package runner
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -34,10 +35,12 @@ type Manager struct {
 	deps    Deps
 	started time.Time
 
-	mu     sync.Mutex
-	units  map[string]*unit // by collector.Source.ID
-	config configStatus
-	closed bool
+	mu    sync.Mutex
+	units map[string]*unit // by collector.Source.ID
+	// removed are the ends of sources that are no longer wanted; a run may hold them up.
+	removed map[string]<-chan struct{}
+	config  configStatus
+	closed  bool
 }
 
 type configStatus struct {
@@ -47,12 +50,13 @@ type configStatus struct {
 
 // New makes a Manager without sources.
 func New(deps Deps) *Manager {
-	return &Manager{deps: deps, started: deps.Now(), units: map[string]*unit{}}
+	return &Manager{deps: deps, started: deps.Now(), units: map[string]*unit{}, removed: map[string]<-chan struct{}{}}
 }
 
 // Apply makes the given sources the running ones. A source whose effective
 // config is unchanged keeps running with its counters, cursors and listeners;
-// a changed one starts after its predecessor has ended.
+// a changed one, or one that was removed and is back, starts after its
+// predecessor has ended.
 func (m *Manager) Apply(sources []collector.Source) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -67,6 +71,8 @@ func (m *Manager) Apply(sources []collector.Source) {
 			continue
 		}
 		u := newUnit(s, m.deps)
+		u.predecessor = m.removed[s.ID()]
+		delete(m.removed, s.ID())
 		if old != nil {
 			old.cancel()
 			u.predecessor = old.done
@@ -78,6 +84,7 @@ func (m *Manager) Apply(sources []collector.Source) {
 		if !wanted[id] {
 			u.cancel()
 			delete(m.units, id)
+			m.removed[id] = u.done
 		}
 	}
 	m.config = configStatus{ok: true, loaded: m.deps.Now()}
@@ -94,14 +101,15 @@ func (m *Manager) ReloadFailed() {
 func (m *Manager) Close(ctx context.Context) error {
 	m.mu.Lock()
 	m.closed = true
-	units := m.sorted()
-	m.mu.Unlock()
-	for _, u := range units {
+	ends := slices.Collect(maps.Values(m.removed))
+	for _, u := range m.units {
 		u.cancel()
+		ends = append(ends, u.done)
 	}
-	for _, u := range units {
+	m.mu.Unlock()
+	for _, end := range ends {
 		select {
-		case <-u.done:
+		case <-end:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -129,7 +137,7 @@ func (m *Manager) Status() []Status {
 	units := m.snapshot()
 	out := make([]Status, len(units))
 	for i, u := range units {
-		out[i] = u.status()
+		out[i], _ = u.look()
 	}
 	return out
 }

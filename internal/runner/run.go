@@ -119,7 +119,7 @@ func (u *unit) finish(begun time.Time, r outcome, ctx context.Context) {
 	u.s.SeriesDropped += u.dropped
 	if err != nil {
 		if live == nil {
-			live = u.inventory()
+			live = u.configured
 		}
 		u.live = live
 		u.fail(reason, err)
@@ -132,7 +132,6 @@ func (u *unit) finish(begun time.Time, r outcome, ctx context.Context) {
 // giveUp records a run that ignores its context. It is not waited for, and no
 // other is started before it returns.
 func (u *unit) giveUp(c *call, begun time.Time, ctx context.Context) {
-	live := u.inventory()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	c.gaveUp = true
@@ -140,8 +139,13 @@ func (u *unit) giveUp(c *call, begun time.Time, ctx context.Context) {
 		return
 	}
 	u.ended(begun)
-	u.live = live
-	u.fail(ReasonTimeout, fmt.Errorf("does not return since its deadline of %s: %w", u.src.Timeout, ctx.Err()))
+	u.live = u.configured
+	u.fail(ReasonTimeout, u.overdue(ctx))
+}
+
+// overdue is the error of a run that does not return when its context ends.
+func (u *unit) overdue(ctx context.Context) error {
+	return fmt.Errorf("does not return since its deadline of %s: %w", u.src.Timeout, ctx.Err())
 }
 
 // seal turns a returned run into what may be published of it.

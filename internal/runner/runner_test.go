@@ -158,11 +158,11 @@ func TestFreshness(t *testing.T) {
 // does not make them young.
 func TestAgeSurvivesClockJumps(t *testing.T) {
 	then := time.Now()
-	if got := age(then.Add(time.Minute), then); got != time.Minute {
+	if got := Age(then.Add(time.Minute), then); got != time.Minute {
 		t.Errorf("age = %s", got)
 	}
 	setForward := then.Round(0).Add(2 * time.Hour) // wall clock only
-	if got := age(setForward, then); got != 2*time.Hour {
+	if got := Age(setForward, then); got != 2*time.Hour {
 		t.Errorf("age after a forward jump = %s", got)
 	}
 }

@@ -51,10 +51,10 @@ func Declared() []metric.Metric {
 }
 
 // self reports on the given sources and the process.
-func (m *Manager) self(units []*unit) []metric.Family {
+func (m *Manager) self(sources []Status) []metric.Family {
 	out := metric.NewBatch(Declared(), "", "", 0)
-	for _, u := range units {
-		u.status().emit(out)
+	for _, s := range sources {
+		s.emit(out)
 	}
 	m.mu.Lock()
 	config := m.config

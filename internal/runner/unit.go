@@ -20,6 +20,7 @@ type unit struct {
 	ctx         context.Context // ends when the source is removed or replaced
 	cancel      context.CancelFunc
 	done        chan struct{}
+	configured  []metric.Family // its inventory
 
 	mu      sync.Mutex
 	coll    collector.Collector // nil until New succeeded
@@ -56,6 +57,22 @@ type Status struct {
 	Config string
 }
 
+// StaleAfter is how many intervals what a run gave is served without being
+// renewed.
+const StaleAfter = 3
+
+// Stale reports whether what was true then is too old to be shown now.
+func (s Status) Stale(now, then time.Time) bool {
+	return s.Interval > 0 && Age(now, then) > StaleAfter*s.Interval
+}
+
+// Age is the larger of what the monotonic and the wall clock say: a suspended
+// machine stops the first, a set clock moves the second, and a value that may
+// be too old is one.
+func Age(now, then time.Time) time.Duration {
+	return max(now.Sub(then), now.Round(0).Sub(then.Round(0)))
+}
+
 // Reason is why a run failed.
 type Reason string
 
@@ -83,7 +100,8 @@ func newUnit(src collector.Source, deps Deps) *unit {
 		Since: deps.Now(), Config: src.Canonical,
 		Failures: map[Reason]uint64{},
 	}
-	u.live = u.inventory()
+	u.configured = u.inventory()
+	u.live = u.configured
 	return u
 }
 
@@ -166,9 +184,13 @@ func (u *unit) build() (collector.Collector, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer func() { // also when New panics
+		if u.coll == nil {
+			unlock()
+		}
+	}()
 	coll, err := u.src.New(u.env(store))
 	if err != nil {
-		unlock()
 		return nil, err
 	}
 	u.coll, u.unlock = coll, unlock
@@ -193,16 +215,4 @@ func (u *unit) release() {
 		}
 	}
 	u.unlock()
-}
-
-func (u *unit) status() Status {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	s := u.s
-	s.InFlight = u.call != nil
-	s.Failures = make(map[Reason]uint64, len(reasons))
-	for _, r := range reasons {
-		s.Failures[r] = u.s.Failures[r]
-	}
-	return s
 }

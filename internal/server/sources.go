@@ -18,21 +18,17 @@ type sourceView struct {
 	now time.Time
 }
 
-// staleAfter is how many intervals /metrics shows a good snapshot without a
-// newer one.
-const staleAfter = 3
-
 func view(s runner.Status, now time.Time) sourceView {
 	v := sourceView{Status: s, Age: -1, now: now}
 	if !s.LastSuccess.IsZero() {
-		v.Age = max(now.Sub(s.LastSuccess), now.Round(0).Sub(s.LastSuccess.Round(0)), 0)
+		v.Age = max(runner.Age(now, s.LastSuccess), 0)
 	}
 	switch {
 	case s.LastAttempt.IsZero():
 		v.State = "waiting"
 	case !s.Up:
 		v.State = "failing"
-	case s.Interval > 0 && v.Age > staleAfter*s.Interval:
+	case s.Stale(now, s.LastSuccess):
 		v.State = "stale"
 	default:
 		v.State = "ok"
@@ -69,7 +65,7 @@ func (v sourceView) Ratio() string {
 	if v.Interval == 0 || v.Age < 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.2f", min(v.Age.Seconds()/v.Interval.Seconds(), staleAfter))
+	return fmt.Sprintf("%.2f", min(v.Age.Seconds()/v.Interval.Seconds(), runner.StaleAfter))
 }
 
 // Next says when the next run is.
@@ -104,10 +100,10 @@ func (v sourceView) shown() string {
 		return "It has never succeeded since the exporter started: /metrics has none of its values."
 	case v.Interval == 0:
 		return "It runs at scrape and last succeeded at " + last + ": /metrics has none of its values now."
-	case v.Age > staleAfter*v.Interval:
-		return fmt.Sprintf("Its last good values, of %s, are older than %d intervals and no longer in /metrics.", last, staleAfter)
+	case v.Stale(v.now, v.LastSuccess):
+		return fmt.Sprintf("Its last good values, of %s, are older than %d intervals and no longer in /metrics.", last, runner.StaleAfter)
 	}
-	until := v.LastSuccess.Add(staleAfter * v.Interval).Format("15:04:05")
+	until := v.LastSuccess.Add(runner.StaleAfter * v.Interval).Format("15:04:05")
 	return fmt.Sprintf("/metrics still shows its values of %s, until %s.", last, until)
 }
 
