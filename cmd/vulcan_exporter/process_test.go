@@ -24,13 +24,23 @@ const hang = 40 * time.Second
 // it and its address.
 func begin(t *testing.T, file string, environment ...string) (*testenv.Process, string) {
 	t.Helper()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "vulcan.yml")
+	return launch(t, configure(t, file), environment...)
+}
+
+// configure writes a configuration of a thermometer and returns its path.
+func configure(t *testing.T, file string) string {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "vulcan.yml")
 	if err := os.WriteFile(config, fmt.Appendf(nil, "thermometer: {file: %s}\n", file), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return config
+}
+
+func launch(t *testing.T, config string, environment ...string) (*testenv.Process, string) {
+	t.Helper()
 	address := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
-	cmd := exec.Command("vulcan_exporter", "--config.file="+config, "--storage.path="+dir+"/state", "--web.listen-address="+address)
+	cmd := exec.Command("vulcan_exporter", "--config.file="+config, "--storage.path="+t.TempDir()+"/state", "--web.listen-address="+address)
 	cmd.Env = append(os.Environ(), environment...)
 	p := testenv.Start(t, cmd)
 	return p, "http://" + address
@@ -208,14 +218,40 @@ func TestDrainIsBounded(t *testing.T) {
 	<-scraped
 }
 
+// TestReloadHangs: a configuration that cannot be read to its end keeps neither
+// the pages nor the end of the process.
+func TestReloadHangs(t *testing.T) {
+	config := configure(t, room(t))
+	p, url := launch(t, config)
+	answers(t, url+"/metrics", "thermometer")
+	if err := os.Rename(fifo(t), config); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	// The write end opens once the reload has the read end.
+	testenv.Eventually(t, hang, func() error {
+		w, err := os.OpenFile(config, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if err == nil {
+			t.Cleanup(func() { w.Close() })
+		}
+		return err
+	})
+	answers(t, url+"/", "thermometer")
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(t, hang); err != nil {
+		t.Errorf("SIGTERM: %v", err)
+	}
+}
+
 // TestSocketActivation: systemd holds the socket and starts the exporter for
 // the first connection, which is served.
 func TestSocketActivation(t *testing.T) {
 	testenv.Need(t, "systemd-socket-activate")
-	config := filepath.Join(t.TempDir(), "vulcan.yml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, "thermometer: {file: %s}\n", room(t)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	config := configure(t, room(t))
 	exporter, err := exec.LookPath("vulcan_exporter")
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"vulcan.lan/vulcan_exporter/internal/runner"
 )
@@ -14,8 +15,8 @@ type reloader struct {
 	logger  *slog.Logger
 	manager *runner.Manager
 
-	mu  sync.Mutex
-	err error
+	mu    sync.Mutex
+	fault atomic.Pointer[error] // read while mu may be held by a read that hangs
 }
 
 // reload applies the file, or keeps what runs where the file is wrong.
@@ -23,7 +24,7 @@ func (r *reloader) reload() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	sources, err := r.app.load()
-	r.err = err
+	r.fault.Store(&err)
 	if err != nil {
 		r.manager.ReloadFailed()
 		r.logger.Error("configuration refused; what runs goes on", "err", err)
@@ -36,9 +37,10 @@ func (r *reloader) reload() error {
 
 // lastError is why the last reload was refused, nil if it was not.
 func (r *reloader) lastError() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.err
+	if fault := r.fault.Load(); fault != nil {
+		return *fault
+	}
+	return nil
 }
 
 // absolute is a path that means the same in another folder.

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -111,53 +112,54 @@ func (a *App) run(ctx context.Context) error {
 	manager := runner.New(deps)
 	manager.Apply(sources)
 	re := &reloader{app: a, logger: logger, manager: manager}
-	srv, err := a.server(logger, manager, re)
+	answers, err := a.server(logger, manager, re)
 	if err != nil {
 		return err
 	}
-	served := make(chan error, 1)
-	go func() {
-		served <- web.ServeMultiple(listeners, srv, &web.FlagConfig{WebConfigFile: &a.web.configFile}, logger)
-	}()
-	for _, l := range listeners {
+	served := make(chan error, len(listeners))
+	servers := make([]*http.Server, len(listeners))
+	for i, l := range listeners {
+		srv := answers.HTTP() // each its own: the toolkit's Serve writes to it
+		servers[i] = srv
+		go func() { served <- web.Serve(l, srv, &web.FlagConfig{WebConfigFile: &a.web.configFile}, logger) }()
 		logger.Info("listening", "version", version.Version, "url", fmt.Sprintf("%s://%s/", a.web.scheme(), l.Addr()))
 	}
 	err = a.wait(ctx, logger, manager, re, served)
-	return errors.Join(err, stop(srv, manager))
+	return errors.Join(err, stop(servers, manager))
 }
 
-func (a *App) server(logger *slog.Logger, manager *runner.Manager, re *reloader) (*http.Server, error) {
+func (a *App) server(logger *slog.Logger, manager *runner.Manager, re *reloader) (*server.Server, error) {
 	names := make([]string, len(a.Definitions))
 	for i, d := range a.Definitions {
 		names[i] = d.Name
 	}
-	s, err := server.New(server.Options{
+	return server.New(server.Options{
 		Logger: logger, Manager: manager, Collectors: names,
 		Reload: re.reload, ReloadError: re.lastError,
 		Lifecycle: a.web.lifecycle, Pprof: a.web.pprof,
 		ConfigFile: absolute(a.configFile), StoragePath: absolute(a.storagePath),
 	})
-	if err != nil {
-		return nil, err
-	}
-	return s.HTTP()
 }
 
 // wait serves signals and the service manager until ctx or the server ends.
 func (a *App) wait(ctx context.Context, logger *slog.Logger, manager *runner.Manager, re *reloader, served <-chan error) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
+	defer close(hup)
 	defer signal.Stop(hup)
 	n := newNotifier(logger, manager)
 	n.ready()
+	go func() { // reading files can hang, and the watchdog and the end must not wait for it
+		for range hup {
+			n.reloading()
+			_ = re.reload() // logged and shown there
+			n.ready()
+		}
+	}()
 	ticker := time.NewTicker(n.interval)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-hup:
-			n.reloading()
-			_ = re.reload() // logged and shown there
-			n.ready()
 		case <-ticker.C:
 			n.alive()
 		case err := <-served:
@@ -169,15 +171,30 @@ func (a *App) wait(ctx context.Context, logger *slog.Logger, manager *runner.Man
 	}
 }
 
-func stop(srv *http.Server, manager *runner.Manager) error {
+// stop lets requests in flight be answered and sources end. A request that
+// waits for a source, as a debug page does, is answered when that has ended.
+func stop(servers []*http.Server, manager *runner.Manager) error {
+	const usual = 3 * time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	err := srv.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = srv.Close() // a debug pass may outlast the drain
+	errs := make([]error, len(servers)+1)
+	var requests sync.WaitGroup
+	for i, srv := range servers {
+		requests.Go(func() {
+			if errs[i] = srv.Shutdown(ctx); errors.Is(errs[i], context.DeadlineExceeded) {
+				errs[i] = srv.Close()
+			}
+		})
 	}
-	if closeErr := manager.Close(ctx); closeErr != nil && !errors.Is(closeErr, context.DeadlineExceeded) {
-		err = errors.Join(err, closeErr)
+	answered := make(chan struct{})
+	go func() { requests.Wait(); close(answered) }()
+	select {
+	case <-answered:
+	case <-time.After(usual):
 	}
-	return err
+	if err := manager.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		errs[len(servers)] = err
+	}
+	<-answered
+	return errors.Join(errs...)
 }

@@ -4,6 +4,8 @@
 package server
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -40,13 +42,16 @@ type Options struct {
 type Server struct {
 	opts    Options
 	process *prometheus.Registry
+	handler http.Handler
+	// patience is how long a client may take to read an answer.
+	patience time.Duration
 	// host, user and exe are who, as whom and what this process is.
 	host, user, exe string
 }
 
 // New makes a Server.
 func New(opts Options) (*Server, error) {
-	s := &Server{opts: opts, process: prometheus.NewRegistry()}
+	s := &Server{opts: opts, process: prometheus.NewRegistry(), patience: time.Minute}
 	s.host, s.user, s.exe = self()
 	for _, c := range []prometheus.Collector{
 		collectors.NewGoCollector(),
@@ -57,27 +62,26 @@ func New(opts Options) (*Server, error) {
 			return nil, err
 		}
 	}
-	return s, nil
+	var err error
+	s.handler, err = s.routes()
+	return s, err
 }
 
-// HTTP is a server for the handler, with every phase of a request bounded.
-func (s *Server) HTTP() (*http.Server, error) {
-	h, err := s.handler()
-	if err != nil {
-		return nil, err
-	}
+// HTTP is a server for one listener, with every phase of a request bounded.
+// All of them share the limits on requests at once.
+func (s *Server) HTTP() *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           s.handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      5 * time.Minute, // a debug pass may take its source's timeout
+		WriteTimeout:      s.patience,
 		IdleTimeout:       5 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
-	}, nil
+	}
 }
 
-func (s *Server) handler() (http.Handler, error) {
+func (s *Server) routes() (http.Handler, error) {
 	compress, err := gzhttp.NewWrapper(gzhttp.EnableZstd(true), gzhttp.PreferZstd(true))
 	if err != nil {
 		return nil, err
@@ -174,11 +178,16 @@ func (s *Server) debug(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	// A pass may take longer than the server lets an answer take; its source's deadline bounds it.
-	if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
-		s.opts.Logger.Debug("debug page", "source", id, "err", err)
-	}
-	if err := s.opts.Manager.Debug(r.Context(), id, w); err != nil {
+	// A pass may take longer than an answer; its source's deadline bounds it.
+	out := http.NewResponseController(w)
+	var report bytes.Buffer
+	err := errors.Join(
+		out.SetWriteDeadline(time.Time{}),
+		s.opts.Manager.Debug(r.Context(), id, &report),
+		out.SetWriteDeadline(time.Now().Add(s.patience)),
+	)
+	if err != nil {
 		s.opts.Logger.Warn("debug page", "source", id, "err", err)
 	}
+	_, _ = report.WriteTo(w) // the client may be gone
 }

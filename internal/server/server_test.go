@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -85,11 +86,7 @@ func start(t *testing.T, opts Options, fakes ...fake) (*Server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := s.handler()
-	if err != nil {
-		t.Fatal(err)
-	}
-	web := httptest.NewServer(h)
+	web := httptest.NewServer(s.handler)
 	t.Cleanup(func() {
 		web.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), hang)
@@ -282,4 +279,39 @@ func TestSecurityHeaders(t *testing.T) {
 			t.Errorf("%s: content may be sniffed", path)
 		}
 	}
+}
+
+// TestDebugReaders: clients that ask for a long page and do not read it are cut off, so that they
+// do not keep others from theirs.
+func TestDebugReaders(t *testing.T) {
+	long := metric.NewGauge("long", "A metric of 8 MB.", metric.Labels("n"))
+	s, url := start(t, Options{}, fake{name: "a", metrics: []metric.Metric{long},
+		collect: func(_ context.Context, _ collector.Env, out *metric.Batch) error {
+			for i := range 1000 {
+				out.Gauge(long, 1, fmt.Sprintf("%08000d", i))
+			}
+			return nil
+		}})
+	s.patience = time.Second
+	for range maxPages {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "GET /debug?source=a/default HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	busy := false
+	testenv.Eventually(t, hang, func() error {
+		switch got := get(t, url+"/debug?source=a/nobody"); {
+		case got.status == http.StatusServiceUnavailable:
+			busy = true
+			return errors.New(got.body)
+		case !busy:
+			return fmt.Errorf("the clients do not wait yet: %d", got.status)
+		}
+		return nil
+	})
 }
