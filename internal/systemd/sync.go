@@ -12,11 +12,13 @@ import (
 
 // work does what signals have made due.
 func (s *session) work(ctx context.Context) error {
-	switch {
-	case s.full && s.reloading.IsZero():
+	if s.full && s.reloading.IsZero() {
 		return s.resync(ctx)
-	case s.relist:
-		return s.list(ctx)
+	}
+	if s.relist {
+		if err := s.list(ctx); err != nil {
+			return err
+		}
 	}
 	if len(s.ask) > 0 {
 		names := slices.Sorted(maps.Keys(s.ask))

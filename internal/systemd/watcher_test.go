@@ -148,3 +148,17 @@ func TestHandles(t *testing.T) {
 		return nil
 	})
 }
+
+// A service that starts while unit files change is looked at as soon as any other.
+func TestStartWhileFilesChange(t *testing.T) {
+	f := newFixture(t, Interest{})
+	f.WriteUnit("next.service", "[Service]\nExecStart=/bin/sleep infinity\n")
+	f.WriteUnit("first.service", "[Unit]\nBefore=next.service\n[Service]\nExecStart=/bin/sleep infinity\n") // keeps it in memory
+	f.Systemctl("daemon-reload")
+	f.Systemctl("start", "first.service")
+	f.until("next.service", func(u *Unit) bool { return u.ActiveState == "inactive" })
+	f.settle()
+	f.Systemctl("--no-reload", "enable", "disabled.service")
+	f.Systemctl("start", "next.service")
+	f.until("next.service", func(u *Unit) bool { return u.Active() && u.ControlGroup != "" })
+}
