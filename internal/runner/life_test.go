@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -159,6 +160,47 @@ func TestOnceEnds(t *testing.T) {
 		err := Once(context.Background(), stuck, Deps{Logger: logger, Now: time.Now, State: dir}, io.Discard)
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != stuck.Timeout+grace {
 			t.Errorf("after %s: %v", time.Since(begun), err)
+		}
+	})
+}
+
+// Two debug pages of one source share its run and both have its log.
+func TestTwoDebugPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logger *slog.Logger
+		d := collector.Define(collector.Spec[settings]{
+			Name: "a", Prefix: "test_", Metrics: []metric.Metric{value}, Every: time.Hour, Timeout: 10 * time.Second,
+			New: func(_ settings, env collector.Env) (collector.Collector, error) {
+				logger = env.Logger
+				return &behaviour{collect: func(context.Context, *metric.Batch) error {
+					time.Sleep(time.Second)
+					logger.Debug("looked at it")
+					return nil
+				}}, nil
+			},
+		})
+		sources, err := collector.Load("test", []byte("a: {value: x}"), []*collector.Definition{d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := manager(t)
+		defer m.Close(context.Background())
+		m.Apply(sources)
+		synctest.Wait()
+		pages := make([]strings.Builder, 2)
+		var wait sync.WaitGroup
+		for i := range pages {
+			wait.Go(func() {
+				if err := m.Debug(context.Background(), "a/default", &pages[i]); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wait.Wait()
+		for i := range pages {
+			if !strings.Contains(pages[i].String(), "looked at it") {
+				t.Errorf("page %d has no log:\n%s", i, pages[i].String())
+			}
 		}
 	})
 }

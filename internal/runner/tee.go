@@ -1,55 +1,56 @@
 package runner
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"sync"
 )
 
-// tee is a log handler that also writes to a debug page while one is open.
+// tee is a log handler that also writes to debug pages while they are open.
 type tee struct {
 	slog.Handler
-	page *page
-	text slog.Handler // shares page; nil until derived from
+	pages *pages
+	text  slog.Handler // writes to pages
 }
 
-// page is the writer of a debug page, nil while none is open.
-type page struct {
-	mu sync.Mutex
-	w  io.Writer
+// pages are the open debug pages.
+type pages struct {
+	mu   sync.Mutex
+	open map[*bytes.Buffer]bool
 }
 
 func newTee(h slog.Handler) *tee {
-	p := &page{}
-	return &tee{Handler: h, page: p, text: slog.NewTextHandler(p, &slog.HandlerOptions{Level: slog.LevelDebug})}
+	p := &pages{open: map[*bytes.Buffer]bool{}}
+	return &tee{Handler: h, pages: p, text: slog.NewTextHandler(p, &slog.HandlerOptions{Level: slog.LevelDebug})}
 }
 
-func (p *page) Write(b []byte) (int, error) {
+func (p *pages) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.w == nil {
-		return len(b), nil
+	for page := range p.open {
+		page.Write(b)
 	}
-	return p.w.Write(b)
+	return len(b), nil
 }
 
-// open sends log lines to w until the returned function is called.
-func (t *tee) open(w io.Writer) (closed func()) {
-	set := func(w io.Writer) {
-		t.page.mu.Lock()
-		defer t.page.mu.Unlock()
-		t.page.w = w
+// open sends log lines to page until the returned function is called.
+func (t *tee) open(page *bytes.Buffer) (closed func()) {
+	t.pages.mu.Lock()
+	defer t.pages.mu.Unlock()
+	t.pages.open[page] = true
+	return func() {
+		t.pages.mu.Lock()
+		defer t.pages.mu.Unlock()
+		delete(t.pages.open, page)
 	}
-	set(w)
-	return func() { set(nil) }
 }
 
 func (t *tee) isOpen() bool {
-	t.page.mu.Lock()
-	defer t.page.mu.Unlock()
-	return t.page.w != nil
+	t.pages.mu.Lock()
+	defer t.pages.mu.Unlock()
+	return len(t.pages.open) > 0
 }
 
 // Enabled implements slog.Handler.
@@ -68,10 +69,10 @@ func (t *tee) Handle(ctx context.Context, r slog.Record) error {
 
 // WithAttrs implements slog.Handler.
 func (t *tee) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &tee{Handler: t.Handler.WithAttrs(attrs), page: t.page, text: t.text.WithAttrs(attrs)}
+	return &tee{Handler: t.Handler.WithAttrs(attrs), pages: t.pages, text: t.text.WithAttrs(attrs)}
 }
 
 // WithGroup implements slog.Handler.
 func (t *tee) WithGroup(name string) slog.Handler {
-	return &tee{Handler: t.Handler.WithGroup(name), page: t.page, text: t.text.WithGroup(name)}
+	return &tee{Handler: t.Handler.WithGroup(name), pages: t.pages, text: t.text.WithGroup(name)}
 }
