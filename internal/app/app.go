@@ -63,6 +63,9 @@ func (a *App) Main(args []string) int {
 		fmt.Fprintf(a.Stderr, "vulcan_exporter: %v; try --help\n", err)
 		return 2
 	}
+	if name != "run" {
+		asService()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	context.AfterFunc(ctx, stop) // a second signal ends even a command that hangs
 	defer stop()
@@ -106,6 +109,20 @@ func (a *App) flags(cli *kingpin.Application) map[string]func(context.Context) e
 			_, err := fmt.Fprintln(a.Stdout, version.Print("vulcan_exporter"))
 			return err
 		},
+	}
+}
+
+// asService gives a command that a person runs what systemd gives the service
+// (deploy/systemd): a configuration may name it, and is not wrong for it.
+func asService() {
+	for name, value := range map[string]string{
+		"CREDENTIALS_DIRECTORY": "/run/credentials/vulcan-exporter.service",
+		"CACHE_DIRECTORY":       "/var/cache/vulcan_exporter",
+		"STATE_DIRECTORY":       "/var/lib/vulcan_exporter",
+	} {
+		if os.Getenv(name) == "" {
+			_ = os.Setenv(name, value) // fails for names that no system takes
+		}
 	}
 }
 

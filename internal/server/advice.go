@@ -126,7 +126,11 @@ func shell(words ...string) string {
 // collect is the command line that repeats a source's run as the exporter's
 // user, with its configuration.
 func (s *Server) collect(id string) string {
-	words := []string{"sudo", "-u", s.user, s.exe}
+	words := []string{"sudo", "-u", s.user}
+	if credentials := os.Getenv("CREDENTIALS_DIRECTORY"); credentials != "" { // those of this unit, which may be an instance
+		words = append(words, "env", "CREDENTIALS_DIRECTORY="+credentials)
+	}
+	words = append(words, s.exe)
 	if s.opts.ConfigFile != "" {
 		words = append(words, "--config.file="+s.opts.ConfigFile)
 	}

@@ -20,6 +20,7 @@ import (
 // TestStatusPage goes through the real manager: trouble comes first, sources
 // that run at scrape are fresh, and domain facts come from the series.
 func TestStatusPage(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "/run/credentials/a.service")
 	active := metric.NewGauge("critical_service_active", "1 if active.", metric.Labels("name"))
 	var down atomic.Bool
 	critical := fake{name: "criticalservice", metrics: []metric.Metric{active},
@@ -37,7 +38,7 @@ func TestStatusPage(t *testing.T) {
 	})
 	page := get(t, url+"/")
 	page.want(t, 200, "<h1>1 source cannot tell</h1>", "Cannot tell", "beta/default", "open /etc/beta.key: permission denied",
-		"namei -l /etc/beta.key", html.EscapeString("--config.file=/etc/x y.yml"), "--log.level=debug collect beta/default",
+		"namei -l /etc/beta.key", html.EscapeString("--config.file=/etc/x y.yml"), "env CREDENTIALS_DIRECTORY=/run/credentials/a.service", "--log.level=debug collect beta/default",
 		"2 are in order", `href="debug?source=criticalservice%2fdefault"`)
 	page.wantNot(t, "<h2>Broken", "beta_value")
 	if strings.Index(page.body, "Cannot tell") > strings.Index(page.body, "<h2>Sources") {

@@ -15,24 +15,32 @@ import (
 )
 
 // What the runbooks call the exporter's things, as the shipped units have them (deploy/systemd):
-// the pattern also finds the instances of the template.
+// the patterns also find the instances of the template, and what is done to services leaves out
+// the socket.
 const (
 	unit       = "'vulcan-exporter*'"
+	service    = "'vulcan-exporter*.service'"
 	configFile = "/etc/vulcan_exporter.yml"
 )
 
 var (
-	ownUnit   = regexp.MustCompile(`(?:--unit[= ]|systemctl [a-z-]+ (?:--\S+ )*)(\S*vulcan\S*)`)
+	ownUnit   = regexp.MustCompile(`(--unit[= ]|systemctl [a-z-]+ (?:--\S+ )*)([^\s\x60]*vulcan[^\s\x60]*)`)
 	ownConfig = regexp.MustCompile(`/etc/vulcan\S*`)
 )
 
 func TestOwnNames(t *testing.T) {
-	for _, c := range commands(t) {
-		for _, m := range ownUnit.FindAllStringSubmatch(c.text, -1) {
-			if m[1] != unit {
-				t.Errorf("%s:%d: the unit is %s, want %s", c.file, c.line, m[1], unit)
+	for file, page := range pages(t) { // also in what the prose proposes
+		for _, m := range ownUnit.FindAllStringSubmatch(page, -1) {
+			want := unit
+			if strings.HasPrefix(m[1], "systemctl re") {
+				want = service
+			}
+			if m[2] != want {
+				t.Errorf("%s: %s: the unit is %s", file, m[0], want)
 			}
 		}
+	}
+	for _, c := range commands(t) {
 		for _, path := range ownConfig.FindAllString(c.text, -1) {
 			if strings.TrimPrefix(path, "--config.file=") != configFile {
 				t.Errorf("%s:%d: the configuration is %s, want %s", c.file, c.line, path, configFile)

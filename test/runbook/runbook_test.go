@@ -4,8 +4,10 @@
 package runbook
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,19 +22,29 @@ type block struct {
 	text    string
 }
 
-func blocks(t testing.TB) []block {
+// pages are the runbooks by name of their file.
+func pages(t testing.TB) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(testenv.Root(t), "alerts", "runbooks", "*.md"))
 	if err != nil || len(files) == 0 {
 		t.Fatal("no runbooks", err)
 	}
-	var found []block
+	found := map[string]string{}
 	for _, path := range files {
 		content, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		found = append(found, parse(filepath.Base(path), string(content))...)
+		found[filepath.Base(path)] = string(content)
+	}
+	return found
+}
+
+func blocks(t testing.TB) (found []block) {
+	t.Helper()
+	pages := pages(t)
+	for _, file := range slices.Sorted(maps.Keys(pages)) {
+		found = append(found, parse(file, pages[file])...)
 	}
 	return found
 }
