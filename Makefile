@@ -67,14 +67,14 @@ lint: .tools/built/lint ## gofmt, golangci-lint, generated files are fresh.
 bench: ## Costs as ratios, into docs/performance.md; PACKAGES=./collectors/zfs for some.
 	go test -run '^$$' -bench . -p 1 -timeout 2h $(PACKAGES) | go run ./test/bench/table docs/performance.md
 
-demo: .tools/built/alertmanager .tools/built/prometheus ## A whole host on loopback with a page to break it; as root on Debian.
-	go test ./test/demo -count 1 -v -timeout 0 -args -demo.open=24h
+demo: setup tools ## A whole host on loopback with a page to break it; as root on Debian.
+	VULCAN_REQUIRE_ALL=1 go test ./test/demo -count 1 -v -timeout 0 -args -demo.open=24h
 
-soak: ## An hour of random faults over all collectors; SOAK=3m for less.
-	go test ./test/soak -count 1 -v -timeout 0 -args -soak.duration=$(SOAK)
+soak: setup tools ## An hour of random faults over all collectors; SOAK=3m for less.
+	VULCAN_REQUIRE_ALL=1 go test ./test/soak -count 1 -v -timeout 0 -args -soak.duration=$(SOAK)
 
-fleet: .tools/built/prometheus ## What 100, 300 and 1,000 hosts cost Prometheus and VictoriaMetrics; see docs/scale.md.
-	go test ./test/fleet -count 1 -v -timeout 1h -args -fleet.hosts=100,300,1000 -fleet.while=2m
+fleet: setup tools ## What 100, 300 and 1,000 hosts cost Prometheus and VictoriaMetrics; see docs/scale.md.
+	VULCAN_REQUIRE_ALL=1 go test ./test/fleet -count 1 -v -timeout 1h -args -fleet.hosts=100,300,1000 -fleet.while=2m
 
 fuzz: ## FUZZ inputs for every fuzz target.
 	test/fuzz.sh $(FUZZ)x
