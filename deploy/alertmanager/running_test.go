@@ -40,14 +40,14 @@ func start(t *testing.T) *running {
 	}
 	text := string(content)
 	for from, to := range map[string]string{
-		"localhost:25": r.mail.Address,
-		"/run/credentials/alertmanager.service/page_url":     r.pager.file(t, dir, "page_url"),
-		"/run/credentials/alertmanager.service/watchdog_url": r.watchdog.file(t, dir, "watchdog_url"),
-		"group_wait: 30s":      "group_wait: 1s",
-		"group_interval: 5m":   "group_interval: 1s",
-		"group_interval: 1m":   "group_interval: 1s",
-		"repeat_interval: 50s": "repeat_interval: 1s",
-		"[templates/*.tmpl]":   "[" + absolute(t, "templates") + "/*.tmpl]",
+		"localhost:25":                   r.mail.Address,
+		"/etc/alertmanager/page_url":     r.pager.file(t, dir, "page_url"),
+		"/etc/alertmanager/watchdog_url": r.watchdog.file(t, dir, "watchdog_url"),
+		"group_wait: 30s":                "group_wait: 1s",
+		"group_interval: 5m":             "group_interval: 1s",
+		"group_interval: 1m":             "group_interval: 1s",
+		"repeat_interval: 50s":           "repeat_interval: 1s",
+		"[templates/*.tmpl]":             "[" + absolute(t, "templates") + "/*.tmpl]",
 	} {
 		if !strings.Contains(text, from) {
 			t.Fatalf("%s has no %q", config, from)

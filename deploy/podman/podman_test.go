@@ -82,7 +82,11 @@ func TestImage(t *testing.T) {
 	if err := os.Rename(testenv.Exporter(t), filepath.Join(dir, "vulcan_exporter")); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, "etc", "container.yml"), "certificate: {files: [{type: ca, paths: [/etc/ssl/certs/ca-certificates.crt], optional: true}]}\n")
+	example, err := os.ReadFile("container.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "etc", "container.yml"), string(example))
 	// What this sandbox does not grant: more files than it has itself, and control groups.
 	write(t, filepath.Join(dir, "containers.conf"), "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\nlog_driver = \"k8s-file\"\n"+
 		"[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"crun\"\n")
