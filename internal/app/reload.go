@@ -30,6 +30,7 @@ func (r *reloader) reload() error {
 		r.logger.Error("configuration refused; what runs goes on", "err", err)
 		return err
 	}
+	guard(r.logger, r.app.configFile)
 	r.manager.Apply(sources)
 	r.logger.Info("configuration loaded", "sources", len(sources))
 	return nil

@@ -103,6 +103,7 @@ func (a *App) run(ctx context.Context) error {
 	if err := dir.Err(); err != nil {
 		logger.Warn("state is kept in memory only", "path", a.storagePath, "err", err)
 	}
+	guard(logger, a.configFile, a.web.configFile, a.storagePath)
 	listeners, err := a.web.listen()
 	if err != nil {
 		return err
@@ -126,6 +127,17 @@ func (a *App) run(ctx context.Context) error {
 	}
 	err = a.wait(ctx, logger, manager, re, served)
 	return errors.Join(err, stop(servers, manager))
+}
+
+// guard warns of what others may write: a configuration names programs to run,
+// and state is believed.
+func guard(logger *slog.Logger, paths ...string) {
+	const others = 0o022
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&others != 0 {
+			logger.Warn("others than its owner may write this", "path", path, "mode", info.Mode())
+		}
+	}
 }
 
 func (a *App) server(logger *slog.Logger, manager *runner.Manager, re *reloader) (*server.Server, error) {
