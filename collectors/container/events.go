@@ -34,11 +34,12 @@ func (e *engine) recall() error {
 		return nil
 	}
 	m := &memory{Names: metric.NewBounded(mostNames)}
-	if _, err := e.store.Load(m); err != nil {
+	found, err := e.store.Load(m)
+	if err != nil {
 		return err
 	}
-	if m.Cursor == 0 {
-		m.Cursor = e.now().UnixNano()
+	if !found {
+		m = &memory{Names: metric.NewBounded(mostNames), Cursor: e.now().UnixNano()}
 	}
 	e.memory = m
 	return nil

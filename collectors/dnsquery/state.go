@@ -58,7 +58,7 @@ func (d *dnsquery) load() (*position, error) {
 		return nil, fmt.Errorf("state: %w", err)
 	}
 	if !found {
-		st = d.fresh() // one that could not be read may have been read in part
+		st = d.fresh()
 	}
 	st.Counts.complete()
 	marker, err := d.marker()

@@ -147,7 +147,7 @@ func (l *litellm) load() error {
 		return err
 	}
 	if !found {
-		st = fresh() // one that could not be read may have been read in part
+		st = fresh()
 	}
 	l.state = st
 	return nil

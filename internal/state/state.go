@@ -10,9 +10,13 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 )
@@ -20,7 +24,8 @@ import (
 // Store is the state of one source. It is for one goroutine at a time.
 type Store interface {
 	// Load reads the state into v, a pointer. found is false where there is
-	// none yet, or where what was there could not be read and was set aside.
+	// none yet, or where what was there could not be read and was set aside,
+	// which leaves v zero.
 	Load(v any) (found bool, err error)
 	// Save replaces the state. Either all of it is on disk afterwards or the
 	// one before is.
@@ -37,12 +42,15 @@ type Dir struct {
 	err      error
 	readonly bool
 	corrupt  atomic.Int64
+
+	mu     sync.Mutex
+	failed map[string]error // files whose last write failed
 }
 
 // Open prepares the folder. It always gives a usable Dir; Err tells why
 // nothing will be kept.
 func Open(path string, logger *slog.Logger) *Dir {
-	d := &Dir{path: path, logger: logger}
+	d := &Dir{path: path, logger: logger, failed: map[string]error{}}
 	d.err = func() error {
 		if err := os.MkdirAll(path, 0o700); err != nil {
 			return err
@@ -61,8 +69,23 @@ func ReadOnly(path string, logger *slog.Logger) *Dir {
 	return &Dir{path: path, logger: logger, readonly: true, err: errors.New("state is not written by this command")}
 }
 
-// Err is nil where state survives the process.
-func (d *Dir) Err() error { return d.err }
+// Err is nil where state survives the process: the folder could be written at
+// the start, and so could each file when it was last written.
+func (d *Dir) Err() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return errors.Join(d.err, errors.Join(slices.Collect(maps.Values(d.failed))...))
+}
+
+// wrote notes what came of writing a file.
+func (d *Dir) wrote(path string, err error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if delete(d.failed, path); err != nil {
+		d.failed[path] = err
+	}
+	return err
+}
 
 // Corrupt counts the files that were set aside because they could not be read.
 func (d *Dir) Corrupt() int64 { return d.corrupt.Load() }
@@ -79,14 +102,18 @@ func (d *Dir) Source(collector, source string) (Store, func(), error) {
 		return &file{}, none, nil
 	}
 	lock, err := os.OpenFile(base+".lock", os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
-	if err != nil {
+	if d.wrote(base+".lock", err) != nil {
 		return nil, none, err
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = lock.Close()
 		return nil, none, fmt.Errorf("%s is in use by another process: %w", lock.Name(), err)
 	}
-	return &file{dir: d, path: base + ".json"}, func() { _ = lock.Close() }, nil
+	f := &file{dir: d, path: base + ".json"}
+	return f, func() {
+		_ = d.wrote(f.path, nil) // what is not to be written fails no more
+		_ = lock.Close()
+	}, nil
 }
 
 // escape makes one file name of any source name.
@@ -146,6 +173,8 @@ func (f *file) Load(v any) (bool, error) {
 		return false, err
 	}
 	if err := decode(content, v); err != nil {
+		// A value of the wrong type does not keep the decoder from the others.
+		reflect.ValueOf(v).Elem().SetZero()
 		return false, f.setAside(err)
 	}
 	return true, nil
@@ -187,7 +216,7 @@ func (f *file) Save(v any) error {
 	if err != nil {
 		return err
 	}
-	return WriteFile(f.path, content)
+	return f.dir.wrote(f.path, WriteFile(f.path, content))
 }
 
 // WriteFile replaces a file atomically and durably, readable by its owner only.

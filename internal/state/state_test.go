@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -166,5 +167,43 @@ func TestReadOnly(t *testing.T) {
 	}
 	if _, err := s.Load(&got); err != nil || got.N != 5 {
 		t.Errorf("a read-only store wrote %+v, %v", got, err)
+	}
+}
+
+// What is of the wrong type in one place is not loaded from the others.
+func TestNotLoadedInPart(t *testing.T) {
+	_, s := open(t, t.TempDir())
+	if err := os.WriteFile(s.(*file).path, []byte(`{"version":1,"state":{"A":1,"B":"x","C":{"k":2}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		A, B int
+		C    map[string]int
+	}
+	if found, err := s.Load(&got); found || err != nil || got.A != 0 || got.C != nil {
+		t.Errorf("found %v, %v: %+v", found, err, got)
+	}
+}
+
+// A folder that is lost after the start is told, for as long as it is lost.
+func TestLostFolder(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "state")
+	d, s := open(t, root)
+	if err := os.RemoveAll(root); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Save(counts{1}); err == nil || d.Err() == nil {
+		t.Errorf("Save: %v, Err: %v", err, d.Err())
+	}
+	if _, _, err := d.Source("zfs", "default"); err == nil {
+		t.Error("a source has a store in a folder that is not there")
+	}
+	if err := os.Mkdir(root, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, unlock, sourceErr := d.Source("zfs", "default")
+	defer unlock()
+	if err := errors.Join(sourceErr, s.Save(counts{2}), d.Err()); err != nil {
+		t.Error(err)
 	}
 }
