@@ -92,6 +92,7 @@ type mbsync struct {
 	folders  folders
 	memory   memory
 	loaded   bool
+	changed  bool // memory is not saved yet
 }
 
 // memory is what must survive restarts and reboots.
@@ -140,8 +141,10 @@ func (m *mbsync) Collect(ctx context.Context, out *metric.Batch) error {
 	for _, j := range view.Jobs {
 		m.emit(ctx, out, j, told)
 	}
-	if view.Changed {
+	m.changed = m.changed || view.Changed
+	if m.changed { // also what an earlier pass could not save
 		err = m.env.State.Save(&m.memory)
+		m.changed = err != nil
 	}
 	return errors.Join(err, ctx.Err())
 }

@@ -1,10 +1,12 @@
 package mbsync
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 
 	"vulcan.lan/vulcan_exporter/internal/collector"
 	"vulcan.lan/vulcan_exporter/internal/collectortest"
+	"vulcan.lan/vulcan_exporter/internal/state"
 	"vulcan.lan/vulcan_exporter/internal/testenv"
 )
 
@@ -189,6 +192,46 @@ func TestDeadBus(t *testing.T) {
 	out, err := collectortest.Run(t, s, collectortest.Env(t))
 	if err == nil || out.Series() != 0 {
 		t.Errorf("error %v, %d series", err, out.Series())
+	}
+}
+
+// full is a store on a disk that is full until it is not.
+type full struct {
+	state.Store
+	full  bool
+	saved int
+}
+
+func (f *full) Save(v any) error {
+	if f.full {
+		return syscall.ENOSPC
+	}
+	f.saved++
+	return f.Store.Save(v)
+}
+
+// What a full disk did not take is saved by a later pass, though that one has no news.
+func TestSaveIsTriedAgain(t *testing.T) {
+	host := testenv.Systemd(t, map[string]string{unit: "[Service]\nType=oneshot\nExecStart=/bin/false\n"})
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", host.BusAddress())
+	env := collectortest.Env(t)
+	env.Now = time.Now
+	store := &full{Store: env.State, full: true}
+	env.State = store
+	s := collectortest.Load(t, Definition(), `accounts: [{units: `+unit+`}]`)[0]
+	c, err := s.New(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.(collector.Closer).Close()
+	if _, err := collectortest.Collect(t, s, c); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	store.full = false
+	for range 2 {
+		if _, err := collectortest.Collect(t, s, c); err != nil || store.saved != 1 {
+			t.Errorf("%v, saved %d times", err, store.saved)
+		}
 	}
 }
 

@@ -94,6 +94,9 @@ func (f *Follower) Look(ctx context.Context, past Past) (*View, error) {
 		return nil, err
 	}
 	v := &View{Snapshot: s}
+	for _, r := range past {
+		v.Changed = r.correct(f.now()) || v.Changed
+	}
 	for _, e := range f.takeEvents() {
 		if r := past[e.Unit]; r != nil && r.take(e, f.now()) {
 			v.Changed = true
