@@ -132,7 +132,10 @@ func Define[C any](spec Spec[C]) *Definition {
 var sourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63}$`)
 
 func decodeAll[C any](d *Definition, spec Spec[C], n *yaml.Node) ([]Source, config.Errors) {
-	base := level[C]{common: common{config.Duration(d.Every), config.Duration(d.Timeout)}, cfg: spec.Defaults}
+	base := level[C]{
+		background: d.Every > 0,
+		common:     common{config.Duration(d.Every), config.Duration(d.Timeout)}, cfg: spec.Defaults,
+	}
 	if !spec.Sources {
 		errs := base.decode(n, d.Name)
 		return []Source{base.source(d, spec, "default")}, errs
@@ -153,7 +156,7 @@ func decodeAll[C any](d *Definition, spec Spec[C], n *yaml.Node) ([]Source, conf
 		var id struct {
 			Name string `yaml:"name"`
 		}
-		one := level[C]{common: base.common, cfg: base.cfg}
+		one := base
 		more := one.decode(item, path, &id)
 		errs = append(errs, more...)
 		switch {
@@ -183,7 +186,8 @@ func discover[C any](d *Definition, spec Spec[C], base level[C], n *yaml.Node, f
 		errs.Add(n, d.Name, "%v", err)
 	}
 	for _, item := range named {
-		one := level[C]{common: base.common, cfg: item.Config}
+		one := base
+		one.cfg = item.Config
 		errs = append(errs, one.validate(n, d.Name)...)
 		switch _, dup := found[item.Name]; {
 		case !sourceName.MatchString(item.Name):
@@ -201,8 +205,9 @@ func sorted(found map[string]Source) []Source {
 
 // level is the config as far as one level of the file determines it.
 type level[C any] struct {
-	common common
-	cfg    C
+	background bool // runs have an interval
+	common     common
+	cfg        C
 }
 
 func (l *level[C]) decode(n *yaml.Node, path string, more ...any) config.Errors {
@@ -217,6 +222,9 @@ func (l *level[C]) validate(n *yaml.Node, path string) config.Errors {
 	var errs config.Errors
 	report := func(at, format string, args ...any) {
 		errs.Add(config.Locate(n, at), path+"."+at, format, args...)
+	}
+	if l.background && l.common.Interval <= 0 {
+		report("interval", "expected a duration above 0")
 	}
 	if l.common.Timeout <= 0 {
 		report("timeout", "expected a duration above 0")

@@ -40,8 +40,11 @@ func Load(path string, content []byte, definitions []*Definition) ([]Source, err
 		errs.Add(root, "", "expected a mapping of collectors (%s)", names(definitions))
 		return nil, errs.Err(path)
 	}
-	if dec.Decode(new(yaml.Node)) == nil {
+	switch err := dec.Decode(new(yaml.Node)); {
+	case err == nil:
 		errs.Add(nil, "", "more than one YAML document; expected one")
+	case !errors.Is(err, io.EOF):
+		errs = append(errs, syntax(err)...)
 	}
 	var sources []Source
 	seen := map[string]bool{}

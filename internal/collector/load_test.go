@@ -15,8 +15,9 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected errors")
 
 type services struct {
-	Units   []string      `yaml:"units"`
-	Exclude config.Regexp `yaml:"exclude"`
+	Units   []string          `yaml:"units"`
+	Exclude config.Regexp     `yaml:"exclude"`
+	Labels  map[string]string `yaml:"labels"`
 }
 
 type repos struct {

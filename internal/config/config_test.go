@@ -87,6 +87,9 @@ func TestRegexpIsAnchored(t *testing.T) {
 	if !r.Matches("a") || r.Matches("ab") || r.Matches("xb") {
 		t.Error("not anchored at both ends")
 	}
+	if err := new(Regexp).UnmarshalText([]byte("a)|(b")); err == nil {
+		t.Error("what is an expression only between brackets is taken")
+	}
 	if text, err := r.MarshalText(); err != nil || string(text) != "a|b" {
 		t.Errorf("%s, %v", text, err)
 	}

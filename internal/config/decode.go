@@ -110,9 +110,13 @@ func (d *decoder) dictionary(n *yaml.Node, path string, v reflect.Value) {
 	}
 	m := reflect.MakeMap(v.Type())
 	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := reflect.ValueOf(n.Content[i].Value).Convert(v.Type().Key())
+		if m.MapIndex(key).IsValid() {
+			d.errs.Add(n.Content[i], join(path, n.Content[i].Value), "key is given twice")
+		}
 		item := reflect.New(v.Type().Elem()).Elem()
 		d.value(n.Content[i+1], join(path, n.Content[i].Value), item)
-		m.SetMapIndex(reflect.ValueOf(n.Content[i].Value).Convert(v.Type().Key()), item)
+		m.SetMapIndex(key, item)
 	}
 	v.Set(m)
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -41,8 +42,9 @@ type Regexp struct{ *regexp.Regexp }
 
 // UnmarshalText compiles the expression, anchored at both ends.
 func (r *Regexp) UnmarshalText(text []byte) error {
-	compiled, err := regexp.Compile("^(?:" + string(text) + ")$")
-	if err != nil {
+	_, err := regexp.Compile(string(text)) // alone: a)|(b is none, and would not be anchored
+	compiled, anchored := regexp.Compile("^(?:" + string(text) + ")$")
+	if err = cmp.Or(err, anchored); err != nil {
 		return fmt.Errorf("expected a regular expression: %w", err)
 	}
 	r.Regexp = compiled
