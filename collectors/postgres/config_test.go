@@ -24,6 +24,8 @@ func TestConfig(t *testing.T) {
 		`{name: a}`:                                                           "dsn: expected a connection string",
 		`{name: a, dsn: "postgres://u:pw@h/d"}`:                               "dsn: a password does not belong here",
 		`{name: a, dsn: "host=h password=pw"}`:                                "dsn: a password does not belong here",
+		`{name: a, dsn: "host=h sslkey=/k sslpassword=pw"}`:                   "dsn: a password does not belong here",
+		`{name: a, dsn: "postgres://h/d?sslpassword=pw"}`:                     "dsn: a password does not belong here",
 		`{name: a, dsn: "host=h port=x"}`:                                     "dsn: cannot parse",
 		`{name: a, dsn: "host=h", top_statements: 51}`:                        "top_statements: expected 0 to 50",
 		`{name: a, dsn: "host=h", query_limits: [1m, 60s]}`:                   "query_limits: expected different durations",

@@ -124,9 +124,14 @@ func (c *Client) Stream(ctx context.Context, path string, read func(d *json.Deco
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		// Read on for as long as a token that begins in the message may be.
-		message, _ := io.ReadAll(io.LimitReader(resp.Body, int64(maxMessage+len(token.Reveal()))))
+		// Read on for as long as a token that begins in the message may be. Taking one out moves
+		// up what follows, where another may have begun that was not read to its end.
+		limit := maxMessage + len(token.Reveal())
+		message, _ := io.ReadAll(io.LimitReader(resp.Body, int64(limit)))
 		text := token.Redact(string(message))
+		if len(message) == limit {
+			text = withoutBegin(text, token.Reveal())
+		}
 		return StatusError{resp.StatusCode, strings.ToValidUTF8(text[:min(len(text), maxMessage)], "?")}
 	}
 	body := &limited{r: resp.Body, left: maxBody}
@@ -137,6 +142,16 @@ func (c *Client) Stream(ctx context.Context, path string, read func(d *json.Deco
 		return FormatError{err}
 	}
 	return nil
+}
+
+// withoutBegin is text without a begin of token at its end.
+func withoutBegin(text, token string) string {
+	for n := len(token) - 1; n > 0; n-- {
+		if rest, ok := strings.CutSuffix(text, token[:n]); ok {
+			return rest
+		}
+	}
+	return text
 }
 
 // limited tells an answer that was cut by its sender or by us from one that is not JSON.

@@ -96,6 +96,21 @@ func TestTokenIsNotRepeated(t *testing.T) {
 	}
 }
 
+// A token that is taken out moves up what follows: the begin of another one.
+func TestTokenTwice(t *testing.T) {
+	const token = "abababab-abababab-abababab-abababab-abab"
+	for between := range maxMessage {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, token+strings.Repeat("x", between)+token, http.StatusUnauthorized)
+		}))
+		c := client(t, Config{URL: server.URL, TokenFile: config.SecretFile(write(t, token))})
+		if err := c.Get(t.Context(), "/x", new(any)); err == nil || strings.Contains(err.Error(), token[:2]) {
+			t.Errorf("%d bytes between: %v", between, err)
+		}
+		server.Close()
+	}
+}
+
 func TestReasons(t *testing.T) {
 	plain := httptest.NewServer(http.HandlerFunc(answer))
 	defer plain.Close()

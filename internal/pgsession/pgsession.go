@@ -32,7 +32,7 @@ type Config struct {
 	PasswordFile config.SecretFile
 }
 
-var passwordInDSN = regexp.MustCompile(`(?i)(^|[\s?&])password\s*=|^[a-z]+://[^/@]*:[^/@]*@`)
+var passwordInDSN = regexp.MustCompile(`(?i)(^|[\s?&])(ssl)?password\s*=|^[a-z]+://[^/@]*:[^/@]*@`)
 
 // Check says what is wrong with the configuration, nil if nothing is. Files that the DSN names
 // may appear later.
