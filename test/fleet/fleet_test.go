@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"flag"
+	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,7 +36,8 @@ func TestFleet(t *testing.T) {
 	w := gzip.NewWriter(&compressed)
 	_, _ = w.Write(page)
 	_ = w.Close()
-	t.Logf("a host: %d series in %d bytes, of which rules read %d in %d bytes (%d with gzip)", h.all, h.bytes, len(h.samples), len(page), compressed.Len())
+	t.Logf("a host: %d series in %d bytes, of which rules read %d of %d families; %d replayed in %d bytes (%d with gzip)",
+		h.all, h.bytes, h.read, len(h.families), len(h.samples), len(page), compressed.Len())
 	if len(h.samples) < 100 {
 		t.Fatal("too few series to tell anything")
 	}
@@ -60,4 +63,27 @@ func TestFleet(t *testing.T) {
 		}
 	}
 	t.Log("\n" + table)
+}
+
+// TestShare: of many series each family keeps some, also those at the end of the page, as do the
+// series of one that all have room for.
+func TestShare(t *testing.T) {
+	var page strings.Builder
+	for n := range 2 * maxSeries {
+		fmt.Fprintf(&page, "a_many{n=\"%d\"} 1\n", n)
+	}
+	page.WriteString("unread 1\nv_two{n=\"1\"} 1\nv_two{n=\"2\"} 1\nz_one 1\n")
+	h := parse([]byte(page.String()), map[string]bool{"a_many": true, "v_two": true, "z_one": true})
+	var last []string
+	for _, s := range h.samples {
+		if !strings.HasPrefix(s.series, "a_") {
+			last = append(last, s.series)
+		}
+	}
+	if len(h.samples) != maxSeries || h.read != 2*maxSeries+3 || h.all != h.read+1 {
+		t.Errorf("%d of %d of %d series", len(h.samples), h.read, h.all)
+	}
+	if want := []string{`v_two{n="1"}`, "z_one", `v_two{n="2"}`}; !slices.Equal(last, want) {
+		t.Errorf("kept %q, want %q", last, want)
+	}
 }

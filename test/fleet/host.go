@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,11 +32,15 @@ type host struct {
 	samples  []sample
 	// all and bytes are the series and the size of the whole answer, rules or not.
 	all, bytes int
+	// read is the number of series that rules read, families those of each name.
+	read     int
+	families map[string]int
 }
 
 type sample struct {
 	series  string // with labels
 	value   float64
+	round   int  // which of its family it is
 	moment  bool // a Unix time, which moves along with the clock
 	counter bool // which grows a little
 }
@@ -69,7 +74,11 @@ func capture(t testing.TB) *host {
 		}
 		return nil
 	})
-	return parse(page, readByRules(t))
+	h := parse(page, readByRules(t))
+	if len(h.families) > maxSeries {
+		t.Fatalf("rules read %d families, of which %d series cannot hold one each", len(h.families), maxSeries)
+	}
+	return h
 }
 
 // readByRules are the words of the shipped rules, among them all metrics that they read.
@@ -92,8 +101,11 @@ func readByRules(t testing.TB) map[string]bool {
 	return words
 }
 
+// parse takes the series that rules read, and of more than maxSeries as many as there is room for:
+// one of each family after the other, so that no rule runs on nothing.
 func parse(page []byte, read map[string]bool) *host {
-	h := &host{captured: time.Now(), bytes: len(page)}
+	h := &host{captured: time.Now(), bytes: len(page), families: map[string]int{}}
+	var found []sample
 	for text := range strings.Lines(string(page)) {
 		m := line.FindStringSubmatch(strings.TrimSpace(text))
 		if m == nil {
@@ -101,16 +113,20 @@ func parse(page []byte, read map[string]bool) *host {
 		}
 		h.all++
 		value, err := strconv.ParseFloat(m[3], 64)
-		if err != nil || !read[m[1]] || len(h.samples) == maxSeries {
+		if err != nil || !read[m[1]] {
 			continue
 		}
-		h.samples = append(h.samples, sample{
-			series: m[1] + m[2], value: value,
+		h.families[m[1]]++
+		found = append(found, sample{
+			series: m[1] + m[2], value: value, round: h.families[m[1]],
 			moment: strings.HasSuffix(m[1], "_timestamp_seconds"),
 			// One that has not counted anything on a host that is well counts failures.
 			counter: (strings.HasSuffix(m[1], "_total") || strings.HasSuffix(m[1], "_count")) && value > 0,
 		})
 	}
+	slices.SortStableFunc(found, func(a, b sample) int { return a.round - b.round })
+	h.read = len(found)
+	h.samples = found[:min(len(found), maxSeries)]
 	return h
 }
 
