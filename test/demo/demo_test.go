@@ -14,6 +14,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -39,6 +40,7 @@ func TestDemo(t *testing.T) {
 		{"vulcan_exporter", h.ExporterURL},
 		{"Prometheus, alerts", h.PrometheusURL + "/api/v1/alerts"},
 		{"Alertmanager", h.AlertmanagerURL},
+		{"Loki, DNS queries", l.Loki + "/loki/api/v1/query_range?query=" + url.QueryEscape(`{job="dns_query_logs"}`)},
 	}
 	for _, link := range links {
 		fmt.Fprintf(os.Stderr, "%-20s %s\n", link[0], link[1])
@@ -60,38 +62,59 @@ func TestDemo(t *testing.T) {
 	board.work(ctx)
 }
 
-// tour plays a visitor: stops a service by the page's button and starts it again.
+// tour plays a visitor who breaks things by the page's buttons and mends them again: stops a
+// service, lets a certificate expire, floods DNS.
 func tour(t *testing.T, b *board, h *e2e.Harness) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	visited := make(chan struct{})
 	push := func(action, name string) {
-		response, err := http.PostForm(b.url+"/"+action, map[string][]string{"name": {name}})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer func() { _ = response.Body.Close() }()
-		page, err := io.ReadAll(response.Body)
-		if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(page), name) {
-			t.Errorf("%s %s: %s %v", action, name, response.Status, err)
-		}
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			defer cancel()
+			response, err := http.PostForm(b.url+"/"+action, map[string][]string{"name": {name}})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = response.Body.Close() }()
+			page, err := io.ReadAll(response.Body)
+			if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(page), name) {
+				t.Errorf("%s %s: %s %v", action, name, response.Status, err)
+			}
+		}()
+		b.work(ctx)
+		<-answered
 	}
-	go func() {
-		defer close(visited)
-		defer cancel()
-		push("break", "service stopped")
-	}()
-	b.work(ctx)
-	<-visited
-	h.WaitFiring("CriticalServiceDown", map[string]string{"name": "web.service"})
-	ctx, cancel = context.WithCancel(t.Context())
-	go func() {
-		defer cancel()
-		push("mend", "service stopped")
-	}()
-	b.work(ctx)
-	h.WaitResolved("CriticalServiceDown", map[string]string{"name": "web.service"})
+	for _, visit := range []struct {
+		fault, alert string
+		labels       map[string]string
+	}{
+		{"service stopped", "CriticalServiceDown", map[string]string{"name": "web.service"}},
+		{"certificate expired", "CertificateExpired", map[string]string{"type": "nginx"}},
+		{"DNS flooded", "DNSHighQueryRate", map[string]string{"source": "home"}},
+	} {
+		if rate := dnsRate(h); rate > 50 {
+			t.Errorf("%.0f DNS queries a second before there is a flood", rate)
+		}
+		push("break", visit.fault)
+		h.WaitFiring(visit.alert, visit.labels)
+		if rate := dnsRate(h); visit.fault == "DNS flooded" && (rate < 500 || rate > 1500) {
+			t.Errorf("%.0f DNS queries a second in a flood of 1,000", rate)
+		}
+		push("mend", visit.fault)
+		h.WaitResolved(visit.alert, visit.labels)
+	}
+}
+
+// dnsRate is how many queries a second are counted, as Prometheus sees it.
+func dnsRate(h *e2e.Harness) float64 {
+	sum := 0.
+	for _, s := range h.Query("sum(rate(dns_query_total[10s]))") {
+		sum += s.Value
+	}
+	return sum
 }
 
 // groups are the shipped alert groups but those about exporters that the demo does not have: they

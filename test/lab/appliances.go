@@ -13,8 +13,9 @@ func (l *Lab) appliances() {
 	l.t.Helper()
 	firewall := testenv.StartOPNsense(l.t, "25.7.8", testenv.OPNsenseOptions{})
 	listen := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(l.t))
-	l.add("opnsense: {interval: 2s, timeout: 5s, sources: [{name: home, url: %q, ca_file: %q, key_file: %q, secret_file: %q, listen: %q}]}\n",
-		firewall.URL, firewall.CAFile, l.secret("opnsense-key", testenv.OPNsenseKey), l.secret("opnsense-secret", testenv.OPNsenseSecret), listen)
+	l.add("opnsense: {interval: 2s, timeout: 5s, sources: [{name: home, url: %q, ca_file: %q, key_file: %q, secret_file: %q, listen: %q, client: {key_file: %q, secret_file: %q}}]}\n",
+		firewall.URL, firewall.CAFile, l.secret("opnsense-key", testenv.OPNsenseKey), l.secret("opnsense-secret", testenv.OPNsenseSecret), listen,
+		l.secret("opnsense-client-key", proxyUser), l.secret("opnsense-client-secret", proxyPassword))
 	const endpoint = "diagnostics/activity/getActivity"
 	for kind, handler := range answers {
 		l.fault("OPNsense: "+kind, func() { firewall.Answer(endpoint, handler) }, func() { firewall.Answer(endpoint, nil) })

@@ -27,6 +27,11 @@ const (
 	litellmKey       = "sk-kanarie-litellm-4713"
 	homeToken        = "kanarie-home-assistant-4714"
 	resticPassword   = "kanarie-restic-4715"
+	resticBackend    = "kanarie-restic-backend-4716"
+	storePassword    = "kanarie-pkcs12-4717"
+	lokiToken        = "kanarie-loki-4718"
+	proxyUser        = "kanarie-opnsense-client-4719"
+	proxyPassword    = "kanarie-opnsense-client-4720"
 )
 
 // databases are a PostgreSQL with LiteLLM's and Home Assistant's tables, a Redis, and a LiteLLM
@@ -54,12 +59,13 @@ func (l *Lab) databases() {
 
 	proxy := newPlayed(l, status)
 	password, key := l.secret("postgres", databasePassword), l.secret("litellm", litellmKey)
+	cache := l.secret("redis", redisPassword)
 	l.add("postgres: {interval: 2s, timeout: 2s, sources: [{name: main, dsn: %q, password_file: %q}]}\n",
 		postgres.TCP(litellmtest.Role, litellmtest.Database), password)
 	l.add("redis: {interval: 2s, timeout: 2s, sources: [{name: cache, address: %q, password_file: %q}]}\n",
-		redis.Socket, l.secret("redis", redisPassword))
-	l.add("litellm: {interval: 2s, timeout: 4s, sources: [{name: main, url: %q, key_file: %q, postgres: {dsn: %q, password_file: %q}}]}\n",
-		proxy.URL, key, postgres.TCP(litellmtest.Role, litellmtest.Database), password)
+		redis.Socket, cache)
+	l.add("litellm: {interval: 2s, timeout: 4s, sources: [{name: main, url: %q, key_file: %q, postgres: {dsn: %q, password_file: %q}, redis: {address: %q, password_file: %q}}]}\n",
+		proxy.URL, key, postgres.TCP(litellmtest.Role, litellmtest.Database), password, redis.Socket, cache)
 
 	l.stops("PostgreSQL", postgres.Stop, func() { postgres.Start(l.t) }, postgres.Process)
 	l.stops("Redis", redis.Stop, func() { redis.Start(l.t) }, redis.Process)

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -51,12 +52,13 @@ func (l *Lab) files() {
 	repository.Backup("vulcan", time.Now(), []byte(strings.Repeat("something to lose\n", 1000)))
 	password := l.secret("restic", resticPassword)
 	repository.Run("key", "add", "--new-password-file", password)
-	l.add("restic: {interval: 5s, timeout: 20s, sources: [{name: Home, location: %q, password_file: %q, cache_dir: %q}]}\n",
-		repository.Dir, password, l.path("restic-cache"))
+	l.add("restic: {interval: 5s, timeout: 20s, sources: [{name: Home, location: %q, password_file: %q, environment_file: %q, cache_dir: %q}]}\n",
+		repository.Dir, password, l.environment("restic.env", "AWS_SECRET_ACCESS_KEY", resticBackend), l.path("restic-cache"))
 	l.renamed("restic repository away", repository.Dir)
 }
 
-// web is an nginx with a certificate of a private authority.
+// web is an nginx with a certificate of a private authority, and a password-protected store of
+// another one.
 func (l *Lab) web() {
 	l.t.Helper()
 	now := time.Now()
@@ -69,10 +71,34 @@ func (l *Lab) web() {
 	address := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(l.t))
 	site := fmt.Sprintf("server { listen %s ssl; server_name web.test; ssl_certificate %s; ssl_certificate_key %s; return 204; }\n",
 		address, cert, filepath.Join(dir, "web.key"))
-	nginx := testenv.StartNginx(l.t, site)
-	l.add("certificate: {interval: 2s, timeout: 10s, files: [{type: nginx, paths: [%q]}], roots: [%q], endpoints: [{name: web, address: %q, server_name: web.test, serves: %q}]}\n",
-		cert, ca, address, cert)
-	l.fault("nginx stopped", nginx.Stop, func() { nginx = testenv.StartNginx(l.t, site) })
+	nginx, running := testenv.StartNginx(l.t, site), true
+	reload := func() {
+		if running {
+			nginx.Reload(l.t)
+		}
+	}
+	store, other := l.store(dir, "mail", root, storePassword), l.store(dir, "other", root, "another password")
+	unknown, err := os.ReadFile(other)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.add("certificate: {interval: 2s, timeout: 10s, files: [{type: nginx, paths: [%q]}, {type: mail, paths: [%q], password_file: %q}], roots: [%q], endpoints: [{name: web, address: %q, server_name: web.test, serves: %q}]}\n",
+		cert, store, l.secret("pkcs12", storePassword), ca, address, cert)
+	l.fault("nginx stopped", func() { nginx.Stop(); running = false }, func() { nginx, running = testenv.StartNginx(l.t, site), true })
+	expired := root.IssueFor(l.t, leaf.Key, "web.test", zoo.Lifetime(now.Add(-90*24*time.Hour), now.Add(-time.Hour)))
+	l.fault("certificate expired", func() { zoo.Write(l.t, dir, "web.crt", zoo.PEM(expired)); reload() },
+		func() { zoo.Write(l.t, dir, "web.crt", zoo.PEM(leaf)); reload() })
+	l.replaced("PKCS#12 with another password", store, string(unknown))
 	l.replaced("certificate garbage", cert, "no certificate")
 	l.renamed("certificate away", cert)
+}
+
+// store is a PKCS#12 file with a certificate and its key.
+func (l *Lab) store(dir, name string, issuer *zoo.Cert, password string) string {
+	l.t.Helper()
+	leaf := issuer.Issue(l.t, name+".test", zoo.Lifetime(time.Now().Add(-time.Hour), time.Now().Add(200*24*time.Hour)))
+	out := filepath.Join(dir, name+".p12")
+	zoo.OpenSSL(l.t, "pkcs12", "-export", "-in", zoo.Write(l.t, dir, name+".crt", zoo.PEM(leaf)),
+		"-inkey", zoo.Write(l.t, dir, name+".key", leaf.KeyPEM(l.t)), "-out", out, "-passout", "pass:"+password)
+	return out
 }

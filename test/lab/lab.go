@@ -93,6 +93,12 @@ func (l *Lab) secret(name, value string) string {
 	return l.write("secrets/"+name, value+"\n")
 }
 
+// environment writes a file of variables, one of which is a credential.
+func (l *Lab) environment(name, variable, value string) string {
+	l.Secrets = append(l.Secrets, value)
+	return l.write("secrets/"+name, variable+"="+value+"\n")
+}
+
 // replaced is the fault that a file holds something else for a while.
 func (l *Lab) replaced(name, path, content string) {
 	var before []byte
