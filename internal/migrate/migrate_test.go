@@ -7,21 +7,40 @@ import (
 	"testing"
 )
 
+// gone is what is said of the label service of a critical_service_ metric.
+func gone(metric string) string {
+	return "critical_service_" + metric + `: label service; service="nginx" is name="nginx.service".`
+}
+
 // TestStale: what an expression selects that only the scripts publish.
 func TestStale(t *testing.T) {
 	for expr, want := range map[string]string{
-		`restic_snapshots_total{repository="Audio"} == 0`:                                "restic_snapshots_total -> restic_snapshots",
-		`sum(rate(dns_queries_total[5m])) by (rcode)`:                                    "dns_queries_total -> dns_query_total",
-		`{__name__=~"certificate_valid|up", job="node"} == 0`:                            "certificate_valid -> certificate_not_after_timestamp_seconds, certificate_file_error",
-		`critical_service_active{service="nginx"} == 0`:                                  `critical_service_active: label service; service="nginx" is name="nginx.service".`,
-		`restic_repo_size_bytes{job="node"} > 1e12`:                                      `restic_repo_size_bytes: job="node" -> job="vulcan_exporter"`,
-		`critical_service_active{name="nginx.service"} == 0`:                             "",
-		`restic_snapshots == 0`:                                                          "",
-		`up{job="restic_snapshots_total"}`:                                               "", // a string that is no name
-		`label_replace(up, "api_errors_total", "", "", "")`:                              "",
-		`my_restic_snapshots_total + restic_snapshots_total_sum`:                         "", // other names
-		`sum by (certificate_valid) (up{consecutive_failures="1"})`:                      "certificate_valid -> certificate_not_after_timestamp_seconds, certificate_file_error",
-		"backup_last_run_success == 0 and on (backup) backup_last_run_timestamp_seconds": "backup_last_run_timestamp_seconds -> backup_last_exit_timestamp_seconds",
+		`restic_snapshots_total{repository="Audio"} == 0`:                                                          "restic_snapshots_total -> restic_snapshots",
+		`sum(rate(dns_queries_total[5m])) by (rcode)`:                                                              "dns_queries_total -> dns_query_total",
+		`{__name__=~"certificate_valid|up", job="node"} == 0`:                                                      "certificate_valid -> certificate_not_after_timestamp_seconds, certificate_file_error",
+		`critical_service_active{service="nginx"} == 0`:                                                            `critical_service_active: label service; service="nginx" is name="nginx.service".`,
+		`restic_repo_size_bytes{job="node"} > 1e12`:                                                                `restic_repo_size_bytes: job="node" -> job="vulcan_exporter"`,
+		`critical_service_active{name="nginx.service"} == 0`:                                                       "",
+		`restic_snapshots == 0`:                                                                                    "",
+		`up{job="restic_snapshots_total"}`:                                                                         "", // a string that is no name
+		`label_replace(up, "api_errors_total", "", "", "")`:                                                        "",
+		`my_restic_snapshots_total + restic_snapshots_total_sum`:                                                   "", // other names
+		`sum by (certificate_valid) (up{consecutive_failures="1"})`:                                                "certificate_valid -> certificate_not_after_timestamp_seconds, certificate_file_error",
+		"backup_last_run_success == 0 and on (backup) backup_last_run_timestamp_seconds":                           "backup_last_run_timestamp_seconds -> backup_last_exit_timestamp_seconds",
+		`sum by (service) (critical_service_active == 0)`:                                                          gone("active"),
+		`critical_service_failed * ON (host, service) GROUP_LEFT () up`:                                            gone("failed"),
+		`up * on () group_left (service) critical_service_active`:                                                  gone("active"),
+		`max without (service) (critical_service_active)`:                                                          gone("active"),
+		`critical_service_active{service=~"redis-.{3}"} == 0`:                                                      gone("active"),
+		`{__name__="critical_service_active", service="nginx"}`:                                                    gone("active"),
+		`label_values(critical_service_active{job="vulcan_exporter"}, service)`:                                    gone("active"),
+		`sum by (name) (critical_service_active{name!="service"})`:                                                 "",
+		`sum by (service) (up)`:                                                                                    "",
+		`label_replace(critical_service_active, "service", "$1", "name", "(.*).service") == 0 and on (service) up`: "",
+		`restic_repo_size_bytes{instance="localhost:9100"} > 1e12`:                                                 `restic_repo_size_bytes: instance="localhost:9100" -> the instance of vulcan_exporter`,
+		`critical_service_failed{instance=~'127.0.0.1:9221'}`:                                                      `critical_service_failed: instance=~'127.0.0.1:9221' -> the instance of vulcan_exporter`,
+		`restic_repo_size_bytes{instance="localhost:9847"}`:                                                        "",
+		`node_load1{instance="localhost:9100"} and on () restic_repo_size_bytes`:                                   "",
 	} {
 		if got := strings.Join(Stale(expr), "; "); got != want {
 			t.Errorf("%s: %q, want %q", expr, got, want)
