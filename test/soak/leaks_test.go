@@ -8,7 +8,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
 	"vulcan.lan/vulcan_exporter/test/lab"
 )
@@ -29,24 +31,52 @@ func (w *watcher) leaks(l *lab.Lab) {
 	}
 }
 
-// pages are what anybody may ask for. The last ones run a source once more and show its log.
-var pages = []string{"/", "/metrics", "/-/healthy", "/-/ready", "/debug?source=litellm/main", "/debug?source=opnsense/home",
-	"/debug?source=homeassistant/default", "/debug?source=redis/cache", "/debug?source=postgres/main"}
+// open are the pages that anybody may ask for; those of /debug run a source once more and show its
+// log, of each source that there is.
+func (w *watcher) open() []string {
+	if w.pages == nil {
+		families, _, err := w.scrape()
+		if err != nil {
+			return nil // it is on its way back
+		}
+		w.pages = []string{"/", "/metrics", "/-/healthy", "/-/ready"}
+		for id := range bySource(families["vulcan_collector_up"], "source") {
+			w.pages = append(w.pages, "/debug?source="+url.QueryEscape(id))
+		}
+		slices.Sort(w.pages)
+	}
+	return w.pages
+}
+
+// fetch asks for all of them, some at a time: one whose source hangs takes its timeout.
+func (w *watcher) fetch(emitted map[string]string) {
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	turns := make(chan struct{}, 4)
+	for _, page := range w.open() {
+		group.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			response, err := client.Get(w.s.url + page)
+			if err != nil {
+				return // it is on its way back
+			}
+			defer func() { _ = response.Body.Close() }()
+			body, _ := io.ReadAll(response.Body)
+			mu.Lock()
+			defer mu.Unlock()
+			emitted[page] = string(body)
+			if response.StatusCode == http.StatusOK {
+				w.seen[page] = true
+			}
+		})
+	}
+	group.Wait()
+}
 
 func (w *watcher) emitted() map[string]string {
 	emitted := map[string]string{"the log": w.s.process.Output()}
-	for _, page := range pages {
-		response, err := client.Get(w.s.url + page)
-		if err != nil {
-			continue // it is on its way back
-		}
-		body, _ := io.ReadAll(response.Body)
-		_ = response.Body.Close()
-		emitted[page] = string(body)
-		if response.StatusCode == http.StatusOK {
-			w.seen[page] = true
-		}
-	}
+	w.fetch(emitted)
 	_ = filepath.WalkDir(w.s.state, func(path string, entry os.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() && entry.Name() != "full" {
 			content, _ := os.ReadFile(path)
