@@ -87,8 +87,8 @@ func TestReadTextfiles(t *testing.T) {
 			t.Errorf("%s: %v", f.Path, f.Err)
 		}
 	}
-	if got := values(files[2].Families["restic_snapshots_total"], "repository"); strings.Join(got, " ") != "a b" {
-		t.Errorf("repositories %v", got)
+	if got := series(files[2].Families["restic_snapshots_total"]); len(got) != 2 || got[0]["repository"] != "b" || got[1]["repository"] != "a" {
+		t.Errorf("series %v", got)
 	}
 	if _, err := ReadTextfiles(filepath.Join(dir, "nowhere")); err == nil {
 		t.Error("a folder that does not exist is no error")

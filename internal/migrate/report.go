@@ -1,7 +1,6 @@
 package migrate
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,33 +13,42 @@ import (
 	"strings"
 
 	"vulcan.lan/vulcan_exporter/internal/collector"
-	"vulcan.lan/vulcan_exporter/internal/httpjson"
 )
 
 // Report writes, a line each, what of the old monitoring is covered. Its
 // counts tell what is left to do.
 type Report struct {
-	// Covered metrics of old textfiles have their collector configured.
+	// Covered metrics have what the scripts watched configured, all of it.
 	Covered int
-	// Missing metrics or repositories have not.
+	// Missing are metrics without a collector, and things that a script watched and the
+	// configuration does not name.
 	Missing int
 	// Stale are rules and panels that select what only the scripts publish.
 	Stale int
+	// Unknown is what cannot be told from here.
+	Unknown int
 
-	w       io.Writer
-	sources []collector.Source
+	w        io.Writer
+	settings map[string][]settings
+	told     map[string]bool // lines, without where they were found
+	open     []string        // other reasons why the migration is not complete
 }
 
 // NewReport begins a report for what is configured now.
 func NewReport(w io.Writer, sources []collector.Source) *Report {
-	return &Report{w: w, sources: sources}
+	return &Report{w: w, settings: read(sources), told: map[string]bool{}}
 }
 
-// Textfiles compares a folder of node_exporter's textfiles with the configuration.
-func (r *Report) Textfiles(dir string) error {
+// Textfiles compares a folder of node_exporter's textfiles with the configuration. A folder
+// without any says nothing: it may be the wrong one.
+func (r *Report) Textfiles(dir string) {
 	files, err := ReadTextfiles(dir)
+	if err == nil && len(files) == 0 {
+		err = errors.New("no *.prom file; see --collector.textfile.directory of node_exporter, or leave the folder out when all are gone")
+	}
 	if err != nil {
-		return err
+		r.line("empty", dir, "%v", err)
+		r.open = append(r.open, "no textfiles in "+dir)
 	}
 	for _, f := range files {
 		name := filepath.Base(f.Path)
@@ -50,73 +58,62 @@ func (r *Report) Textfiles(dir string) error {
 			continue
 		}
 		for _, metric := range slices.Sorted(maps.Keys(f.Families)) {
-			n, known := Find(metric)
-			if !known {
-				r.line("foreign", name, "%s is of none of the replaced scripts: node_exporter keeps it", metric)
+			if n, known := Find(metric); known {
+				r.metric(name, n, series(f.Families[metric]))
 				continue
 			}
-			r.metric(name, n)
-			if n.Collector == "restic" && n.Old == "restic_snapshots_total" {
-				r.repositories(name, values(f.Families[metric], "repository"))
-			}
+			r.line("foreign", name, "%s is of none of the replaced scripts: node_exporter keeps it", metric)
 		}
 	}
-	if len(files) == 0 {
-		r.line("empty", dir, "no *.prom files")
-	}
-	return nil
 }
 
-func (r *Report) metric(file string, n Name) {
-	if !r.configured(n.Collector, "") {
-		r.Missing++
-		r.line("missing", file, "%s: collector %s is not configured", n.Old, n.Collector)
+// metric compares an old metric and its series with the configuration.
+func (r *Report) metric(where string, n Name, series []map[string]string) {
+	all := r.settings[n.Collector]
+	if len(all) == 0 {
+		if r.once("missing", where, "%s: collector %s is not configured", n.Old, n.Collector) {
+			r.Missing++
+		}
 		return
 	}
-	r.Covered++
-	r.line("covered", file, "%s -> %s", n.Old, strings.Join(n.New, ", "))
-}
-
-// repositories that the script listed and the configuration does not.
-func (r *Report) repositories(file string, names []string) {
-	for _, name := range names {
-		if r.configured("restic", "") && !r.configured("restic", name) {
+	list, undecided := demands(n, series, all)
+	met := 0
+	for _, d := range list {
+		if d.met {
+			met++
+		} else if r.once("missing", where, "not covered: %s: %s", d.what, d.fix) {
 			r.Missing++
-			r.line("missing", file, "restic repository %q is not among the sources", name)
+		}
+	}
+	arrow := n.Old + " -> " + strings.Join(n.New, ", ")
+	switch {
+	case undecided:
+		if r.once("unknown", where, "%s has no label %s: check with vulcan_exporter collect %s", n.Old, compared[n.Collector], n.Collector) {
+			r.Unknown++
+		}
+	case met < len(list):
+		if met > 0 {
+			r.once("partly", where, "%s", arrow)
+		}
+	case r.once("covered", where, "%s", arrow):
+		r.Covered++
+	}
+	for _, d := range list {
+		if d.met && d.now != "" && d.now != d.value {
+			r.once("relabelled", where, "%s=%q is now %s=%q", d.label, d.value, d.label, d.now)
 		}
 	}
 }
 
-// configured is true where the collector has that source, or any for "".
-func (r *Report) configured(name, source string) bool {
-	return slices.ContainsFunc(r.sources, func(s collector.Source) bool {
-		return s.Definition.Name == name && (source == "" || s.Name == source)
-	})
-}
-
-// Prometheus asks a server, https://prometheus.io/docs/prometheus/latest/querying/api/#rules,
-// which of its rules select old names.
-func (r *Report) Prometheus(ctx context.Context, client *httpjson.Client) error {
-	var body struct {
-		Data struct {
-			Groups []struct {
-				Name  string `json:"name"`
-				Rules []struct {
-					Name  string `json:"name"`
-					Query string `json:"query"`
-				} `json:"rules"`
-			} `json:"groups"`
-		} `json:"data"`
+// once writes a line unless it was written of another file or job. It says whether it did.
+func (r *Report) once(kind, where, format string, args ...any) bool {
+	key := kind + fmt.Sprintf(format, args...)
+	if r.told[key] {
+		return false
 	}
-	if err := client.Get(ctx, "/api/v1/rules", &body); err != nil {
-		return err
-	}
-	for _, g := range body.Data.Groups {
-		for _, rule := range g.Rules {
-			r.expression("rule", g.Name+"/"+rule.Name, rule.Query)
-		}
-	}
-	return nil
+	r.told[key] = true
+	r.line(kind, where, format, args...)
+	return true
 }
 
 // Dashboards looks for old names in the queries of Grafana's *.json below a folder.
@@ -172,8 +169,15 @@ func (r *Report) line(kind, where, format string, args ...any) {
 
 // End writes the sums, and is an error while something is left to do.
 func (r *Report) End() error {
-	fmt.Fprintf(r.w, "%d metrics covered, %d missing, %d selected by rules or panels under old names\n", r.Covered, r.Missing, r.Stale)
-	if r.Missing+r.Stale > 0 {
+	fmt.Fprintf(r.w, "%d metrics covered, %d missing, %d selected by rules or panels under old names", r.Covered, r.Missing, r.Stale)
+	if r.Unknown > 0 {
+		fmt.Fprintf(r.w, ", %d unknown", r.Unknown)
+	}
+	fmt.Fprintln(r.w)
+	switch {
+	case len(r.open) > 0:
+		return fmt.Errorf("the migration is not complete: %s", strings.Join(r.open, "; "))
+	case r.Missing+r.Stale > 0:
 		return errors.New("the migration is not complete")
 	}
 	return nil

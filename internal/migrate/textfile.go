@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
@@ -67,16 +66,15 @@ func parseTextfile(content []byte) (map[string]*dto.MetricFamily, error) {
 	return parser.TextToMetricFamilies(bytes.NewReader(content))
 }
 
-// values lists the distinct values of a label in a family.
-func values(f *dto.MetricFamily, label string) []string {
-	var out []string
+// series lists the labels of each series of a family.
+func series(f *dto.MetricFamily) []map[string]string {
+	var out []map[string]string
 	for _, m := range f.GetMetric() {
+		labels := map[string]string{}
 		for _, l := range m.GetLabel() {
-			if l.GetName() == label && !slices.Contains(out, l.GetValue()) {
-				out = append(out, l.GetValue())
-			}
+			labels[l.GetName()] = l.GetValue()
 		}
+		out = append(out, labels)
 	}
-	slices.Sort(out)
 	return out
 }
