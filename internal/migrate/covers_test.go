@@ -224,7 +224,13 @@ func TestScripts(t *testing.T) {
 		})
 	}
 	var b strings.Builder
-	r := NewReport(&b, nil)
+	r := NewReport(&b, complete)
+	err := r.Prometheus(t.Context(), server(t))
+	if want := "empty      prometheus: it had no vulcan_collector_up in the last hour"; err != nil || !strings.HasPrefix(b.String(), want) || r.End() == nil {
+		t.Errorf("of a server without the exporter it said %v\n%s", err, b.String())
+	}
+	b.Reset()
+	r = NewReport(&b, nil)
 	r.NotAsked()
 	want := "unknown    critical-services-exporter: it has no textfile; --prometheus tells whether it runs, collector criticalservice is not configured\n"
 	if !strings.HasPrefix(b.String(), want) || strings.Count(b.String(), "\n") != 3 || r.End() == nil {

@@ -39,11 +39,12 @@ func (r *Report) scraped(ctx context.Context, client *httpjson.Client) error {
 	}
 	query := "group by (" + strings.Join(labels, ", ") + `) (last_over_time({__name__=~"` +
 		strings.Join(append(names, ours, firewall), "|") + `"}[1h]))`
+	type sample struct {
+		Metric map[string]string `json:"metric"`
+	}
 	var body struct {
 		Data struct {
-			Result []struct {
-				Metric map[string]string `json:"metric"`
-			} `json:"result"`
+			Result []sample `json:"result"`
 		} `json:"data"`
 	}
 	if err := client.Get(ctx, "/api/v1/query?query="+url.QueryEscape(query), &body); err != nil {
@@ -57,6 +58,10 @@ func (r *Report) scraped(ctx context.Context, client *httpjson.Client) error {
 		if f.name == ours {
 			own[f.job] = true
 		}
+	}
+	if !slices.ContainsFunc(body.Data.Result, func(s sample) bool { return s.Metric["__name__"] == ours }) {
+		r.line("empty", "prometheus", "it had no %s in the last hour: it is another server, or does not scrape vulcan_exporter yet", ours)
+		r.open = append(r.open, "Prometheus does not know vulcan_exporter")
 	}
 	order := func(a, b family) int { return cmp.Or(cmp.Compare(a.job, b.job), cmp.Compare(a.name, b.name)) }
 	for _, f := range slices.SortedFunc(maps.Keys(found), order) {
