@@ -34,8 +34,8 @@ type Store interface {
 	Persistent() bool
 }
 
-// Dir is the storage folder. The zero value and one whose folder cannot be
-// written keep nothing.
+// Dir is the storage folder. One that could not be written at the start keeps
+// nothing.
 type Dir struct {
 	path     string
 	logger   *slog.Logger
@@ -44,7 +44,7 @@ type Dir struct {
 	corrupt  atomic.Int64
 
 	mu     sync.Mutex
-	failed map[string]error // files whose last write failed
+	failed map[string]error // files whose last write failed; path: a lock could not be opened
 }
 
 // Open prepares the folder. It always gives a usable Dir; Err tells why
@@ -77,14 +77,26 @@ func (d *Dir) Err() error {
 	return errors.Join(d.err, errors.Join(slices.Collect(maps.Values(d.failed))...))
 }
 
-// wrote notes what came of writing a file.
+// wrote notes what came of writing a file. Where one was written the folder is
+// well, so a lock that could not be opened, by a source that may be gone, is no
+// matter any more; what another file met is.
 func (d *Dir) wrote(path string, err error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if delete(d.failed, path); err != nil {
+	if err != nil {
 		d.failed[path] = err
+		return err
 	}
-	return err
+	delete(d.failed, path)
+	delete(d.failed, d.path)
+	return nil
+}
+
+// forget drops what came of writing a file that is not to be written any more.
+func (d *Dir) forget(path string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.failed, path)
 }
 
 // Corrupt counts the files that were set aside because they could not be read.
@@ -102,7 +114,7 @@ func (d *Dir) Source(collector, source string) (Store, func(), error) {
 		return &file{}, none, nil
 	}
 	lock, err := os.OpenFile(base+".lock", os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
-	if d.wrote(base+".lock", err) != nil {
+	if d.wrote(d.path, err) != nil {
 		return nil, none, err
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
@@ -111,7 +123,7 @@ func (d *Dir) Source(collector, source string) (Store, func(), error) {
 	}
 	f := &file{dir: d, path: base + ".json"}
 	return f, func() {
-		_ = d.wrote(f.path, nil) // what is not to be written fails no more
+		d.forget(f.path)
 		_ = lock.Close()
 	}, nil
 }

@@ -185,25 +185,63 @@ func TestNotLoadedInPart(t *testing.T) {
 	}
 }
 
-// A folder that is lost after the start is told, for as long as it is lost.
+// A folder that is lost after the start is told, for as long as it is lost; not for longer where a
+// source that could not be opened meanwhile is gone.
 func TestLostFolder(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "state")
 	d, s := open(t, root)
 	if err := os.RemoveAll(root); err != nil {
 		t.Fatal(err)
 	}
+	if _, _, err := d.Source("zfs", "default"); err == nil || d.Err() == nil {
+		t.Errorf("a source has a store in a folder that is not there: %v, Err: %v", err, d.Err())
+	}
 	if err := s.Save(counts{1}); err == nil || d.Err() == nil {
 		t.Errorf("Save: %v, Err: %v", err, d.Err())
-	}
-	if _, _, err := d.Source("zfs", "default"); err == nil {
-		t.Error("a source has a store in a folder that is not there")
 	}
 	if err := os.Mkdir(root, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, unlock, sourceErr := d.Source("zfs", "default")
-	defer unlock()
-	if err := errors.Join(sourceErr, s.Save(counts{2}), d.Err()); err != nil {
+	if err := errors.Join(s.Save(counts{2}), d.Err()); err != nil {
 		t.Error(err)
+	}
+	_, unlock, err := d.Source("zfs", "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}
+
+// What one source cannot save is told though others can, until it is saved or the source is gone.
+func TestOneCannotSave(t *testing.T) {
+	d, s := open(t, t.TempDir())
+	other, unlock, err := d.Source("zfs", "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := other.(*file).path
+	fail := func() {
+		t.Helper()
+		if err := os.Mkdir(path, 0o700); err != nil { // no file takes a folder's place
+			t.Fatal(err)
+		}
+		if err := other.Save(counts{1}); err == nil {
+			t.Fatal("saved")
+		}
+		if err := s.Save(counts{1}); err != nil || d.Err() == nil {
+			t.Errorf("the other source: %v, Err: %v", err, d.Err())
+		}
+	}
+	fail()
+	if err := errors.Join(os.Remove(path), other.Save(counts{1}), d.Err()); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	fail()
+	unlock()
+	if err := d.Err(); err != nil {
+		t.Errorf("without the source: %v", err)
 	}
 }
