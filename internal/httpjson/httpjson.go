@@ -125,11 +125,12 @@ func (c *Client) Stream(ctx context.Context, path string, read func(d *json.Deco
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		// Read on for as long as a token that begins in the message may be. Taking one out moves
-		// up what follows, where another may have begun that was not read to its end.
+		// up what follows, where another may have begun that was not read to its end, for which the
+		// connection may also be to blame.
 		limit := maxMessage + len(token.Reveal())
-		message, _ := io.ReadAll(io.LimitReader(resp.Body, int64(limit)))
+		message, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)))
 		text := token.Redact(string(message))
-		if len(message) == limit {
+		if err != nil || len(message) == limit {
 			text = withoutBegin(text, token.Reveal())
 		}
 		return StatusError{resp.StatusCode, strings.ToValidUTF8(text[:min(len(text), maxMessage)], "?")}

@@ -2,11 +2,13 @@ package httpjson
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -111,6 +113,22 @@ func TestTokenTwice(t *testing.T) {
 	}
 }
 
+// A connection that ends within a token leaves its begin.
+func TestTokenIsCut(t *testing.T) {
+	const token = "token-that-is-not-shown"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, "no such token: "+token[:9])
+	}))
+	defer server.Close()
+	err := client(t, Config{URL: server.URL, TokenFile: config.SecretFile(write(t, token))}).Get(t.Context(), "/x", new(any))
+	var status StatusError
+	if !errors.As(err, &status) || status.Message != "no such token: " {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestReasons(t *testing.T) {
 	plain := httptest.NewServer(http.HandlerFunc(answer))
 	defer plain.Close()
@@ -118,6 +136,11 @@ func TestReasons(t *testing.T) {
 	secure.Config.ErrorLog = nil
 	secure.StartTLS()
 	defer secure.Close()
+	old := httptest.NewUnstartedServer(http.HandlerFunc(answer))
+	old.Config.ErrorLog = log.New(io.Discard, "", 0)
+	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11}
+	old.StartTLS()
+	defer old.Close()
 	ca := write(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})))
 	for _, c := range []struct {
 		name string
@@ -128,6 +151,8 @@ func TestReasons(t *testing.T) {
 		{"good", Config{URL: plain.URL}, "/good", ""},
 		{"trusted", Config{URL: secure.URL, CAFile: ca}, "/good", ""},
 		{"not trusted", Config{URL: secure.URL}, "/good", ReasonTLS},
+		{"old TLS", Config{URL: old.URL}, "/good", ReasonTLS},
+		{"old TLS, trusted", Config{URL: old.URL, CAFile: ca}, "/good", ReasonTLS},
 		{"no TLS", Config{URL: strings.Replace(plain.URL, "http:", "https:", 1)}, "/good", ReasonTLS},
 		{"no CA", Config{URL: secure.URL, CAFile: write(t, "x")}, "/good", ReasonCredentials},
 		{"no token", Config{URL: plain.URL, TokenFile: "/nonexistent"}, "/good", ReasonCredentials},
