@@ -32,7 +32,7 @@ const (
 	ReasonTimeout     = "timeout"     // no answer in time
 	ReasonAuth        = "auth"        // 401, 403, or the socket's permissions
 	ReasonCredentials = "credentials" // our own token or CA file cannot be read
-	ReasonTLS         = "tls"         // the certificate is not trusted, or no TLS is spoken
+	ReasonTLS         = "tls"         // the certificate is not trusted, or no TLS that suits both is spoken
 	ReasonStatus      = "status"      // another status than 200
 	ReasonFormat      = "format"      // not the expected JSON
 	ReasonOther       = "other"
@@ -67,7 +67,8 @@ func Reason(err error) string {
 		return ReasonTimeout
 	case errors.As(err, &format):
 		return ReasonFormat
-	case errors.As(err, &cert), errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+	case errors.As(err, &cert), errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch),
+		errors.As(err, &op) && op.Op == "remote error": // a TLS alert
 		return ReasonTLS
 	case errors.Is(err, fs.ErrPermission):
 		return ReasonAuth

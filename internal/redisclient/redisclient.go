@@ -208,6 +208,7 @@ func Reason(err error) string {
 	var network net.Error
 	var verify *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
+	var op *net.OpError
 	switch {
 	case errors.As(err, &credentials):
 		return ReasonCredentials
@@ -219,7 +220,8 @@ func Reason(err error) string {
 		return ReasonFull
 	case answers(err, "LOADING"):
 		return ReasonLoading
-	case errors.As(err, &verify), errors.As(err, &record):
+	case errors.As(err, &verify), errors.As(err, &record),
+		errors.As(err, &op) && op.Op == "remote error": // a TLS alert
 		return ReasonTLS
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, redis.ErrPoolTimeout),
 		errors.As(err, &network) && network.Timeout():

@@ -81,11 +81,12 @@ func TestTLS(t *testing.T) {
 func TestReason(t *testing.T) {
 	for err, want := range map[error]string{
 		errors.New("?"): ReasonOther,
-		fmt.Errorf("x: %w", context.DeadlineExceeded):     ReasonTimeout,
-		refusal(full + " reached"):                        ReasonFull,
-		&net.OpError{Op: "read", Err: syscall.ECONNRESET}: ReasonRefused,
-		&net.OpError{Op: "dial", Err: syscall.ENOENT}:     ReasonRefused,
-		&credentialsError{os.ErrNotExist}:                 ReasonCredentials,
+		fmt.Errorf("x: %w", context.DeadlineExceeded):                                            ReasonTimeout,
+		refusal(full + " reached"):                                                               ReasonFull,
+		&net.OpError{Op: "read", Err: syscall.ECONNRESET}:                                        ReasonRefused,
+		&net.OpError{Op: "dial", Err: syscall.ENOENT}:                                            ReasonRefused,
+		&net.OpError{Op: "remote error", Err: errors.New("tls: protocol version not supported")}: ReasonTLS,
+		&credentialsError{os.ErrNotExist}:                                                        ReasonCredentials,
 	} {
 		if got := Reason(err); got != want {
 			t.Errorf("%v: %s, want %s", err, got, want)
