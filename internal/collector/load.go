@@ -40,9 +40,10 @@ func Load(path string, content []byte, definitions []*Definition) ([]Source, err
 		errs.Add(root, "", "expected a mapping of collectors (%s)", names(definitions))
 		return nil, errs.Err(path)
 	}
-	switch err := dec.Decode(new(yaml.Node)); {
+	var more yaml.Node
+	switch err := dec.Decode(&more); {
 	case err == nil:
-		errs.Add(nil, "", "more than one YAML document; expected one")
+		errs.Add(&more, "", "more than one YAML document; expected one")
 	case !errors.Is(err, io.EOF):
 		errs = append(errs, syntax(err)...)
 	}
