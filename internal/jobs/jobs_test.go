@@ -10,7 +10,8 @@ import (
 )
 
 // What a clock that was years ahead has left is gone at the first look, for a job that did not run
-// since, for one that did, and for one that systemd does not know; the next look has no news.
+// since, for one that did, and for one that systemd does not know; the next look has no news, one more has
+// it by the clock alone.
 func TestLookCorrects(t *testing.T) {
 	const idle, failed, gone = "idle.service", "failed.service", "gone.service"
 	host := testenv.Systemd(t, map[string]string{
@@ -31,12 +32,15 @@ func TestLookCorrects(t *testing.T) {
 	for _, unit := range []string{idle, failed, gone} {
 		past[unit] = &Record{Since: now.AddDate(-1, 0, 0), Seen: now, Exit: ahead, Success: ahead, OK: true, Result: "success"}
 	}
-	for i := range 2 {
+	for i, changed := range []bool{true, false, true} {
+		if i == 2 {
+			past[idle].Success = ahead
+		}
 		v, err := f.Look(t.Context(), past)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v.Changed != (i == 0) {
+		if v.Changed != changed {
 			t.Errorf("look %d: changed %v", i, v.Changed)
 		}
 		for unit, r := range past {
