@@ -32,6 +32,7 @@ type checkMemory struct {
 	Parts   int                `json:",omitempty"`
 	Part    int                `json:",omitempty"` // checked last
 	Results map[int]partResult `json:",omitempty"`
+	Damaged bool               `json:",omitempty"` // of a cycle with another number of parts; until one is complete
 	Cycle   time.Time
 	Skipped map[reason]float64 `json:",omitempty"`
 	Attempt time.Time          // the last one, whatever came of it
@@ -42,7 +43,7 @@ type checkMemory struct {
 // repaired) and the first that is not yet verified in this cycle.
 func (m *checkMemory) next(parts int) int {
 	if m.Parts != parts || m.Results == nil {
-		*m = checkMemory{Success: m.Success, At: m.At, Cycle: m.Cycle, Skipped: m.Skipped, Attempt: m.Attempt, Parts: parts, Results: map[int]partResult{}}
+		*m = checkMemory{Success: m.Success, Damaged: m.Damaged || m.count(damaged) > 0, At: m.At, Cycle: m.Cycle, Skipped: m.Skipped, Attempt: m.Attempt, Parts: parts, Results: map[int]partResult{}}
 	}
 	for _, wanted := range []partResult{damaged, "", skipped} {
 		for part := 1; part <= parts; part++ {
@@ -65,8 +66,10 @@ func (m *checkMemory) record(part int, r checkResult, now time.Time) {
 	if r.errors > 0 {
 		m.Results[part] = damaged
 	}
-	m.Success = m.count(damaged) == 0
-	if m.count(verified) == m.Parts {
+	whole := m.count(verified) == m.Parts
+	m.Damaged = m.Damaged && !whole
+	m.Success = !m.Damaged && m.count(damaged) == 0
+	if whole {
 		m.Cycle, m.Results = now, map[int]partResult{}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -80,6 +81,7 @@ func (c *client) environ() (environment, error) {
 	set("RESTIC_PASSWORD_FILE", string(c.cfg.PasswordFile), "RESTIC_PASSWORD", "RESTIC_PASSWORD_COMMAND")
 	set("RESTIC_PASSWORD_COMMAND", c.cfg.PasswordCommand, "RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE")
 	set("RESTIC_CACHE_DIR", c.cfg.CacheDir)
+	delete(env, "RESTIC_HOST") // from 0.17 on a filter of listings, meant for backups
 	if env["RESTIC_REPOSITORY"] == "" && env["RESTIC_REPOSITORY_FILE"] == "" {
 		return nil, fmt.Errorf("%s sets no RESTIC_REPOSITORY", c.cfg.EnvironmentFile)
 	}
@@ -127,8 +129,17 @@ func (c *client) pass(ctx context.Context, maxOutput int64, args ...string) ([]b
 	}
 	defer release()
 	res, err := c.run(ctx, maxOutput, args...)
+	if left := leftOut.FindString(res.Stderr); err == nil && left != "" {
+		return nil, &failure{reason: reasonOther, text: left, stderr: res.Stderr}
+	}
 	return res.Stdout, err
 }
+
+// leftOut is said by a call that succeeds without the snapshots that it could
+// not load, or without any: restic 0.14 "could not load snapshot ID: ...", 0.18
+// `Ignoring "ID": failed to load snapshot ...`, both "could not load snapshots:
+// ..." with an empty list.
+var leftOut = regexp.MustCompile(`(?m)^(?:Ignoring "|could not load snapshot).*`)
 
 // maxListing is room for 50,000 snapshots of a few hundred bytes each.
 const maxListing = 64 << 20

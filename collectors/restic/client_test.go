@@ -58,7 +58,7 @@ func (a *asked) Run(_ context.Context, cmd command.Cmd) (command.Result, error) 
 // Secrets reach restic by its environment and never by its arguments.
 func TestEnvironmentOfCalls(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "env")
-	content := "RESTIC_REPOSITORY=rest:http://u:hunter2@h/\nRESTIC_PASSWORD=hunter3\nLC_ALL=de_DE.UTF-8\n"
+	content := "RESTIC_REPOSITORY=rest:http://u:hunter2@h/\nRESTIC_PASSWORD=hunter3\nRESTIC_HOST=other\nLC_ALL=de_DE.UTF-8\n"
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,8 @@ func TestValidate(t *testing.T) {
 		"location: /srv, password_command: x, expect: [{host: a}, {host: a}]":           "expect[1]: the same",
 		"location: /srv, password_command: x, retention: {keep_daily: -1}":              "retention.keep_daily: expected",
 		"location: /srv, password_command: x, check: {unit: a.service, result_file: b}": "check.result_file: expected either",
-		"location: /srv, password_command: x, check: {unit: a.timer}":                   "check.unit: expected a service",
+		"location: /srv, password_command: x, check: {unit: a.service}":                 "check.interval: expected the time between two checks",
+		"location: /srv, password_command: x, check: {interval: 1d, unit: a.timer}":     "check.unit: expected a service",
 		"location: /srv, password_command: x, check: {parts: 0}":                        "check.parts: expected",
 		"location: /srv, password_command: x, check: {interval: 1d, timeout: 0s}":       "check.timeout: expected",
 	} {
@@ -147,7 +148,7 @@ func TestCheckUnit(t *testing.T) {
 	})
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", host.BusAddress())
 	f := newFake(t)
-	f.source = collectortest.Load(t, Definition(), "sources: [{name: Home, location: '"+home+"', password_command: x, check: {unit: restic-check.service}}]")[0]
+	f.source = collectortest.Load(t, Definition(), "sources: [{name: Home, location: '"+home+"', password_command: x, check: {interval: 7d, unit: restic-check.service}}]")[0]
 	f.restart(t)
 	t.Cleanup(func() { _ = f.c.(collector.Closer).Close() })
 	if text := f.collect(t); strings.Contains(text, "restic_integrity_check_success") {
@@ -168,4 +169,14 @@ func TestCheckUnit(t *testing.T) {
 	host.Systemctl("daemon-reload")
 	host.Systemctl("start", "restic-check.service")
 	result("1")
+	// A lock that was lost, a kill and a timeout prove nothing.
+	for _, ends := range []string{"exit 11", "exit 130", "kill -9 $$"} {
+		host.WriteUnit("restic-check.service", "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nExecStart=/bin/sh -c '"+ends+"'\n")
+		host.Systemctl("daemon-reload")
+		_, _ = host.TrySystemctl("start", "restic-check.service")
+		time.Sleep(100 * time.Millisecond)
+		if text := f.collect(t); !strings.Contains(text, `restic_integrity_check_success{repository="Home"} 1`) {
+			t.Errorf("after %q:\n%s", ends, text)
+		}
+	}
 }

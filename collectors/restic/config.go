@@ -53,7 +53,7 @@ type Retention struct {
 // Check is where the integrity of the repository is known from: the
 // exporter's own check, or one that something else runs.
 type Check struct {
-	Interval   config.Duration `yaml:"interval" doc:"time between two checks; without unit and result_file the exporter runs them itself; 0 expects none"`
+	Interval   config.Duration `yaml:"interval" doc:"time between two checks, later than which one is told to be overdue; without unit and result_file the exporter runs them itself; 0 expects none"`
 	Parts      int             `yaml:"parts" doc:"the exporter's check reads one of so many parts of the data each time"`
 	Timeout    config.Duration `yaml:"timeout" doc:"deadline of one of the exporter's checks"`
 	Unit       string          `yaml:"unit" doc:"service that checks the repository"`
@@ -95,6 +95,8 @@ func (c *Config) Validate(report func(path, format string, args ...any)) {
 	switch {
 	case k.Unit != "" && k.ResultFile != "":
 		report("check.result_file", "expected either unit or result_file")
+	case k.Unit+k.ResultFile != "" && k.Interval <= 0:
+		report("check.interval", "expected the time between two checks, after which a result is too old")
 	case k.Unit != "" && !strings.HasSuffix(k.Unit, ".service"):
 		report("check.unit", "expected a service such as restic-check.service, found %q", k.Unit)
 	case k.Parts < 1:

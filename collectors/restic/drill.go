@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
+	"slices"
 	"time"
 )
 
@@ -42,12 +43,10 @@ func (c *Collector) drill(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, drillTimeout)
 	defer cancel()
 	start := time.Now()
-	bytes, err := c.restoreOne(ctx)
+	bytes, why, err := c.restoreUnlocked(ctx)
 	took := time.Since(start).Seconds()
-	why := reasonOf(err)
-	var failed *failure
-	if err != nil && !errors.Is(err, errDiffers) && (why != reasonOther || !errors.As(err, &failed)) {
-		c.env.Logger.Info("restore drill proved nothing", "err", err)
+	if why != "" {
+		c.env.Logger.Info("restore drill proved nothing", "reason", why, "err", err)
 		c.change(func(m *memory) { m.Drill.skip(why) })
 		return
 	}
@@ -75,15 +74,44 @@ var (
 	errDiffers = errors.New("the restored bytes are not those of the backup")
 )
 
-func (c *Collector) restoreOne(ctx context.Context) (float64, error) {
+// restoreUnlocked restores a file, or says why that proved nothing: a restore
+// without a lock, as the exporter's is, does not find what another restic
+// forgets and prunes meanwhile.
+func (c *Collector) restoreUnlocked(ctx context.Context) (float64, reason, error) {
+	if why := c.inUse(ctx); why != "" {
+		return 0, why, nil
+	}
 	l, err := c.client.snapshots(ctx)
 	if err != nil {
-		return 0, err
+		return 0, reasonOf(err), err
 	}
 	if len(l.snapshots) == 0 {
-		return 0, errNothing
+		return 0, reasonOther, errNothing
 	}
 	newest := l.newest()
+	bytes, err := c.restoreOne(ctx, newest)
+	why := reasonOf(err)
+	var failed *failure
+	if err == nil || errors.Is(err, errDiffers) {
+		return bytes, "", err
+	}
+	if why != reasonOther || !errors.As(err, &failed) {
+		return 0, why, err
+	}
+	if why := c.inUse(ctx); why != "" {
+		return 0, why, err
+	}
+	now, listErr := c.client.snapshots(ctx)
+	switch {
+	case listErr != nil:
+		return 0, reasonOf(listErr), errors.Join(err, listErr)
+	case !slices.ContainsFunc(now.snapshots, func(s snapshot) bool { return s.id == newest.id }):
+		return 0, reasonLocked, err
+	}
+	return 0, "", err
+}
+
+func (c *Collector) restoreOne(ctx context.Context, newest snapshot) (float64, error) {
 	for range drillWalks {
 		file, err := c.pick(ctx, newest.tree)
 		if errors.Is(err, errNothing) {

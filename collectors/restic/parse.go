@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -219,6 +220,14 @@ func parseTree(data []byte) ([]node, error) {
 	}
 	if tree.Nodes == nil {
 		return nil, errors.New(`no key "nodes"`)
+	}
+	for i, n := range *tree.Nodes {
+		// Stored as Go writes a string, without the quotes around it.
+		name, err := strconv.Unquote(`"` + n.Name + `"`)
+		if err != nil {
+			return nil, fmt.Errorf("name %q: %w", n.Name, err)
+		}
+		(*tree.Nodes)[i].Name = name
 	}
 	return *tree.Nodes, nil
 }

@@ -247,3 +247,16 @@ func FuzzParsers(f *testing.F) {
 		}
 	})
 }
+
+// Names are stored as Go writes strings; restic dump wants them as they are.
+func TestParseTreeNames(t *testing.T) {
+	nodes, err := parseTree([]byte(`{"nodes":[{"name":"mnt-my\\\\x2ddisk.mount","type":"file"},{"name":"a\\\"b","type":"file"},{"name":"at 9\\u202fAM","type":"file"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{`mnt-my\x2ddisk.mount`, `a"b`, "at 9\u202fAM"} {
+		if nodes[i].Name != want {
+			t.Errorf("%q, want %q", nodes[i].Name, want)
+		}
+	}
+}

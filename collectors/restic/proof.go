@@ -156,8 +156,9 @@ type unitWatch struct {
 	handle *systemd.Handle
 }
 
-// last is the unit's last run as systemd still knows it. A run that failed is
-// one error: what it complained of is in its own log.
+// last is the unit's last run as systemd still knows it. One that ended with
+// restic's status for errors is one error: what it complained of is in its own
+// log. Any other end, such as by a lock, a timeout or a signal, proves nothing.
 func (u *unitWatch) last(ctx context.Context) (checkResult, time.Time, error) {
 	if u.handle == nil {
 		u.handle = u.hub.Watch("")
@@ -172,13 +173,14 @@ func (u *unitWatch) last(ctx context.Context) (checkResult, time.Time, error) {
 		return checkResult{}, time.Time{}, nil
 	}
 	run, ok := unit.LastRun()
-	if !ok || run.Result == "exec-condition" {
-		return checkResult{}, time.Time{}, nil
-	}
-	if run.Success {
+	const foundErrors = 1 // https://restic.readthedocs.io/en/stable/075_scripting.html#exit-codes
+	switch {
+	case ok && run.Success:
 		return checkResult{}, run.Exit, nil
+	case ok && run.Result == "exit-code" && run.ExitCode == foundErrors:
+		return checkResult{errors: 1}, run.Exit, nil
 	}
-	return checkResult{errors: 1}, run.Exit, nil
+	return checkResult{}, time.Time{}, nil
 }
 
 // Close lets go of the watcher.

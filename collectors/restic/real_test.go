@@ -264,6 +264,13 @@ func TestRclone(t *testing.T) {
 		if err := server.Signal(syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
+		testenv.Eventually(t, time.Minute, func() error { // it may still be answering
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", server.PID))
+			if err == nil && !strings.Contains(string(stat), ") T ") {
+				err = errors.New(string(stat))
+			}
+			return err
+		})
 		has(t, o.collect(), `restic_listing_success{repository="Home"} 0`, `restic_listing_error{repository="Home",reason="timeout"} 1`)
 		server.Kill()
 		has(t, o.collect(), `restic_listing_success{repository="Home"} 0`, `restic_listing_error{repository="Home",reason="backend"} 1`)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -271,5 +272,90 @@ func TestOtherRepository(t *testing.T) {
 	f.restart(t)
 	if text := f.collect(t); !strings.Contains(text, `restic_initialising{repository="Home"} 1`) || !strings.Contains(text, `restic_snapshots{repository="Home"} 0`) {
 		t.Errorf("the new repository is not initialising:\n%s", text)
+	}
+}
+
+// A call that ends well and says that it left snapshots out is no success.
+func TestSnapshotsLeftOut(t *testing.T) {
+	for _, stderr := range []string{
+		"could not load snapshots: readdirent /srv/snapshots: permission denied\n",
+		"could not load snapshot 1dbcd60c: load <snapshot/1dbcd60ce3>: invalid data returned\n",
+		`Ignoring "a6bf": failed to load snapshot a6bf: LoadRaw(<snapshot/a6bf>): invalid data returned` + "\n",
+	} {
+		f := newFake(t)
+		f.env.Interval = time.Second // a retry comes soon
+		f.restart(t)
+		before := f.collect(t)
+		count := regexp.MustCompile(`restic_snapshots\{.*`).FindString(before)
+		f.exec.fail = func(args string) (command.Result, error, bool) {
+			return command.Result{Stdout: []byte("[]"), Stderr: stderr}, nil, strings.Contains(args, "snapshots")
+		}
+		f.now = f.now.Add(2 * time.Second)
+		text := f.collect(t)
+		if count == "" || !strings.Contains(text, count) || !strings.Contains(text, `restic_listing_success{repository="Home"} 0`) {
+			t.Errorf("after %q, with %s before:\n%s", stderr, count, text)
+		}
+	}
+}
+
+// Damage that was found is not forgotten because the data is cut into other parts.
+func TestOtherParts(t *testing.T) {
+	m := &checkMemory{}
+	m.record(m.next(3), checkResult{errors: 1}, collectortest.Now)
+	first := m.next(2)
+	m.record(first, checkResult{}, collectortest.Now)
+	if m.Success {
+		t.Error("half of a cycle makes damage good")
+	}
+	m.record(m.next(2), checkResult{}, collectortest.Now)
+	if !m.Success {
+		t.Error("a whole cycle does not")
+	}
+}
+
+// A file that cannot be restored is damage only while its snapshot is there and nobody works with
+// the repository: a drill holds no lock.
+func TestDrillBesideOthers(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		before, after string // locks before the restore and after it
+		forgotten     bool
+		want          string
+	}{
+		{"damage", "", "", false, `restic_restore_drill_success{repository="Home"} 0`},
+		{"locked before", "a\n", "", false, `restic_restore_drill_skipped_total{repository="Home",reason="locked"} 1`},
+		{"locked after", "", "a\n", false, `restic_restore_drill_skipped_total{repository="Home",reason="locked"} 1`},
+		{"forgotten", "", "", true, `restic_restore_drill_skipped_total{repository="Home",reason="locked"} 1`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFake(t)
+			f.collect(t)
+			dumped := false
+			f.exec.fail = func(args string) (command.Result, error, bool) {
+				said := func(text string) (command.Result, error, bool) {
+					return command.Result{Stdout: []byte(text)}, nil, true
+				}
+				switch {
+				case strings.Contains(args, "list locks") && dumped:
+					return said(strings.ReplaceAll(tt.after, "a", strings.Repeat("a", 64)))
+				case strings.Contains(args, "list locks"):
+					return said(strings.ReplaceAll(tt.before, "a", strings.Repeat("a", 64)))
+				case strings.Contains(args, "cat lock"):
+					return said(`{"time":"` + f.now.Format(time.RFC3339) + `","exclusive":true,"hostname":"other","username":"root","pid":1}`)
+				case strings.Contains(args, "cat blob"):
+					return said(`{"nodes":[{"name":"a","type":"file","size":3,"content":["x"]}]}`)
+				case strings.Contains(args, "dump"):
+					dumped = true
+					return command.Result{ExitCode: 1, Stderr: "Fatal: no matching ID found"}, nil, true
+				case strings.Contains(args, "snapshots") && dumped && tt.forgotten:
+					return said("[]")
+				}
+				return command.Result{}, nil, false
+			}
+			f.c.(*Collector).drill(t.Context())
+			if text := f.collect(t); !strings.Contains(text, tt.want) || strings.Contains(tt.want, "skipped") && strings.Contains(text, "restic_restore_drill_success") {
+				t.Errorf("no %s in\n%s", tt.want, text)
+			}
+		})
 	}
 }

@@ -330,7 +330,7 @@ in
         }) "what forget is told to keep, to see whether that is there";
         locks_interval = optional duration "time between two listings of locks; each pass while there are locks; 0 lists none; default `6h`";
         check = optional (struct {
-          interval = optional duration "time between two checks; without unit and result_file the exporter runs them itself; 0 expects none";
+          interval = optional duration "time between two checks, later than which one is told to be overdue; without unit and result_file the exporter runs them itself; 0 expects none";
           parts = optional types.int "the exporter's check reads one of so many parts of the data each time";
           timeout = optional duration "deadline of one of the exporter's checks";
           unit = optional types.str "service that checks the repository";
