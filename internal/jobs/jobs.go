@@ -94,9 +94,6 @@ func (f *Follower) Look(ctx context.Context, past Past) (*View, error) {
 		return nil, err
 	}
 	v := &View{Snapshot: s}
-	for _, r := range past {
-		v.Changed = r.correct(f.now()) || v.Changed
-	}
 	for _, e := range f.takeEvents() {
 		if r := past[e.Unit]; r != nil && r.take(e, f.now()) {
 			v.Changed = true
@@ -134,7 +131,10 @@ func (f *Follower) recall(v *View, past Past, j *Job) {
 		r = &Record{Since: now}
 		past[j.Unit.Name] = r
 	}
-	if now.Sub(r.Seen) > 24*time.Hour {
+	if r.Since.After(now) {
+		r.Since, v.Changed = now, true
+	}
+	if now.Sub(r.Seen).Abs() > 24*time.Hour {
 		r.Seen, v.Changed = now, true
 	}
 	if e, ok := j.Unit.LastRun(); ok && r.take(e, now) {
@@ -152,7 +152,7 @@ func (f *Follower) recall(v *View, past Past, j *Job) {
 			r.Interval, v.Changed = t.Timer.Interval, true
 		}
 	}
-	j.Past = r
+	j.Past = r.believed(now)
 }
 
 // interest is what the jobs that are configured and those of the past need: a

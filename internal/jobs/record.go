@@ -26,30 +26,28 @@ type Record struct {
 // little now and then.
 const skew = time.Minute
 
-// correct forgets times that the clock has not reached, which was wrong then,
-// and reports whether there were any. A success in years to come would keep
-// every alert quiet until then; when it was is not known, so the watch begins
-// anew.
-func (r *Record) correct(now time.Time) bool {
-	limit := now.Add(skew)
-	if !r.Success.After(limit) && !r.Exit.After(limit) && !r.Since.After(limit) && !r.Seen.After(limit) {
-		return false
+// believed is the record without what lies ahead: the clock was wrong then, or
+// is now. A success in years to come would keep every alert quiet until then.
+// The record itself keeps it, for a machine without a clock of its own starts
+// in the past.
+func (r *Record) believed(now time.Time) *Record {
+	limit, b := now.Add(skew), *r
+	if b.Success.After(limit) {
+		b.Success = time.Time{}
 	}
-	if r.Success.After(limit) {
-		r.Success = time.Time{}
+	if b.Exit.After(limit) {
+		b.Start, b.Exit, b.OK, b.Result, b.Status = time.Time{}, time.Time{}, false, "", 0
 	}
-	if r.Exit.After(limit) {
-		r.Start, r.Exit, r.OK, r.Result, r.Status = time.Time{}, time.Time{}, false, "", 0
-	}
-	r.Since, r.Seen = now, now
-	return true
+	return &b
 }
 
 // take records a run that ended and reports whether it was news. Runs are told
-// apart by their end. One that a condition turned down is none, and of one that
-// the clock has not reached nobody knows when it was.
+// apart by their end, which lies after the last one's unless that lies ahead.
+// One that a condition turned down is none, and of one that itself lies ahead
+// nobody knows when it was.
 func (r *Record) take(e systemd.RunEvent, now time.Time) bool {
-	if !e.Exit.After(r.Exit) || e.Exit.After(now.Add(skew)) || e.Result == "exec-condition" {
+	limit := now.Add(skew)
+	if !e.Exit.After(r.Exit) && !r.Exit.After(limit) || e.Exit.After(limit) || e.Result == "exec-condition" {
 		return false
 	}
 	r.Start, r.Exit, r.OK, r.Result, r.Status = e.Start, e.Exit, e.Success, e.Result, e.ExitCode

@@ -38,33 +38,35 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// A clock that was years ahead leaves no success that keeps alerts quiet until then.
-func TestCorrect(t *testing.T) {
+// A clock that was years ahead leaves no success that keeps alerts quiet until then, and one that
+// is behind does not make a success forgotten.
+func TestBelieved(t *testing.T) {
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	ahead := now.AddDate(4, 0, 0)
 	success := systemd.RunEvent{Start: ahead.Add(-time.Minute), Exit: ahead, Success: true, Result: "success"}
 	failure := systemd.RunEvent{Start: now.Add(-time.Minute), Exit: now, Result: "exit-code"}
 
-	fine := Record{Since: now, Seen: now, Exit: now.Add(time.Second), Success: now.Add(time.Second), OK: true, Result: "success"}
-	if before := fine; fine.correct(now) || fine != before {
-		t.Errorf("a second ahead: %+v", fine)
+	if fine := (Record{Exit: now.Add(time.Second), Success: now.Add(time.Second), OK: true}); *fine.believed(now) != fine {
+		t.Errorf("a second ahead: %+v", fine.believed(now))
 	}
-	r := Record{Since: ahead.AddDate(-4, -1, 0), Seen: ahead.AddDate(-4, -1, 0), Failures: 3}
-	if !r.take(success, ahead) || r.correct(ahead) {
-		t.Fatalf("while the clock is wrong: %+v", r)
+	r := Record{Failures: 3}
+	if !r.take(success, ahead) || *r.believed(ahead) != r {
+		t.Fatalf("while the clock is ahead: %+v", r)
 	}
-	if !r.correct(now) || !r.Success.IsZero() || !r.Exit.IsZero() || r.OK || !r.Since.Equal(now) || r.Failures != 3 {
-		t.Errorf("when it is right: %+v", r)
+	if b := r.believed(now); !b.Success.IsZero() || !b.Exit.IsZero() || b.OK || b.Failures != 3 {
+		t.Errorf("when it is not: %+v", b)
 	}
-	if r.correct(now) || r.take(success, now) { // which systemd still knows
+	if r.take(success, now) { // which systemd still knows
 		t.Errorf("again: %+v", r)
 	}
-	if !r.take(failure, now) || r.Failures != 4 || !r.Success.IsZero() {
-		t.Errorf("after a failure: %+v", r)
+	if b := r.believed(ahead); !b.Success.Equal(ahead) || !b.OK {
+		t.Errorf("a clock that was behind is right again: %+v", b)
 	}
-	r = Record{Success: ahead}
-	if !r.take(failure, now) || !r.correct(now) || !r.Success.IsZero() || r.Result != "exit-code" {
-		t.Errorf("a failure came first: %+v", r)
+	if !r.take(failure, now) || r.take(failure, now) {
+		t.Errorf("a failure: %+v", r)
+	}
+	if b := r.believed(now); b.Failures != 4 || !b.Success.IsZero() || b.Result != "exit-code" {
+		t.Errorf("after a failure: %+v", b)
 	}
 }
 
