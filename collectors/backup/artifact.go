@@ -72,12 +72,12 @@ func (b *backup) judge(out *metric.Batch, s *systemd.Snapshot, a Artifact, l loo
 		h = &history{}
 		b.memory.Artifacts[a.Name] = h
 	}
+	v := b.verifier.look(a, l)
+	if writing(s, a) || !v.settled {
+		return
+	}
 	if median, ok := h.median(l.newest); ok {
 		out.Gauge(artifactMedian, float64(median), a.Name)
-	}
-	v := b.verifier.look(a, l)
-	if b.writing(s, a) || !v.settled {
-		return
 	}
 	if h.add(l) {
 		b.memory.changed = true
@@ -90,10 +90,11 @@ func (b *backup) judge(out *metric.Batch, s *systemd.Snapshot, a Artifact, l loo
 	}
 }
 
-// writing tells whether the unit that writes the artifact runs.
-func (b *backup) writing(s *systemd.Snapshot, a Artifact) bool {
+// writing tells whether the unit that writes the artifact runs, or may, for all
+// that is known without systemd.
+func writing(s *systemd.Snapshot, a Artifact) bool {
 	if s == nil || a.Unit == "" {
-		return false
+		return a.Unit != ""
 	}
 	u := s.Unit(a.Unit)
 	return u != nil && jobs.Running(u)
@@ -172,9 +173,13 @@ func unreadable(dir string) error {
 	return errors.Join(fs.ErrNotExist, f.Close())
 }
 
-func scanFolder(ctx context.Context, root string) (look, error) {
+func scanFolder(ctx context.Context, path string) (look, error) {
 	var l look
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	root, err := filepath.EvalSymlinks(path) // which WalkDir does not follow
+	if err != nil {
+		return l, err
+	}
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}

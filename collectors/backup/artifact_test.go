@@ -62,10 +62,14 @@ func TestArtifacts(t *testing.T) {
 	if err := os.Mkdir(dir+"/empty", 0o755); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Symlink("tree", dir+"/link"); err != nil {
+		t.Fatal(err)
+	}
 	s, c := artifactCollector(t, strings.ReplaceAll(`
 artifacts:
   - {name: glob, path: "$DIR/glob/a-*.tar", max_age: 26h}
   - {name: tree, path: $DIR/tree}
+  - {name: link, path: $DIR/link}
   - {name: none, path: "$DIR/glob/c-*.tar"}
   - {name: file, path: $DIR/missing.tar}
   - {name: empty, path: $DIR/empty}

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"vulcan.lan/vulcan_exporter/internal/collector"
@@ -65,6 +66,9 @@ func (c *Config) Validate(report func(path, format string, args ...any)) {
 		if _, err := filepath.Match(a.Path, ""); err != nil || !filepath.IsAbs(a.Path) {
 			report(at+".path", "expected an absolute path or glob, found %q", a.Path)
 		}
+		if a.Unit != "" && (!strings.HasSuffix(a.Unit, ".service") || systemd.IsPattern(a.Unit)) {
+			report(at+".unit", "expected a service such as postgresqlBackup.service, found %q", a.Unit)
+		}
 		if a.Format != "" && a.Format != formatPgDump {
 			report(at+".format", "expected %s or nothing, found %q", formatPgDump, a.Format)
 		}
@@ -87,18 +91,23 @@ type backup struct {
 	cfg      Config
 	env      collector.Env
 	verifier *verifier
-	follower *jobs.Follower // nil without jobs
+	follower *jobs.Follower // nil without units
 	memory   memory
 	loaded   bool
 }
 
 func open(cfg Config, env collector.Env) (collector.Collector, error) {
 	b := &backup{cfg: cfg, env: env, verifier: newVerifier(env.Logger)}
-	if len(cfg.Jobs) > 0 {
-		units := make([]string, len(cfg.Jobs))
-		for i, j := range cfg.Jobs {
-			units[i] = j.Units
+	var units []string
+	for _, j := range cfg.Jobs {
+		units = append(units, j.Units)
+	}
+	for _, a := range cfg.Artifacts { // after the jobs, of which they may be one
+		if a.Unit != "" {
+			units = append(units, a.Unit)
 		}
+	}
+	if len(units) > 0 {
 		b.follower = jobs.NewFollower(env.Systemd, "", units, env.Now)
 	}
 	return b, nil
@@ -131,7 +140,7 @@ func (b *backup) Collect(ctx context.Context, out *metric.Batch) error {
 }
 
 // collectJobs gives the state of the jobs' manager, nil where there are no
-// jobs.
+// units.
 func (b *backup) collectJobs(ctx context.Context, out *metric.Batch) (*systemd.Snapshot, error) {
 	if b.follower == nil {
 		return nil, nil
@@ -141,10 +150,13 @@ func (b *backup) collectJobs(ctx context.Context, out *metric.Batch) (*systemd.S
 		return nil, err
 	}
 	b.memory.changed = b.memory.changed || view.Changed
-	for i, n := range view.Matched {
+	for i, n := range view.Matched[:len(b.cfg.Jobs)] {
 		runs.EmitMatched(out, b.cfg.Jobs[i].Units, n)
 	}
 	for _, j := range view.Jobs {
+		if j.Entry >= len(b.cfg.Jobs) {
+			continue // a unit of an artifact
+		}
 		runs.Emit(out, j, b.cfg.Jobs[j.Entry].ExpectedInterval.Std(), j.Stem)
 	}
 	return view.Snapshot, nil

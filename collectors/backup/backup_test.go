@@ -1,6 +1,8 @@
 package backup
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"vulcan.lan/vulcan_exporter/internal/collector"
 	"vulcan.lan/vulcan_exporter/internal/collectortest"
 	"vulcan.lan/vulcan_exporter/internal/testenv"
 )
@@ -177,4 +180,34 @@ artifacts: [{name: a, path: `+file+`}]`)[0]
 	if strings.Contains(text, "backup_job") || !strings.Contains(text, `backup_artifact_size_bytes{source="default",backup="a"} 1`) {
 		t.Error(text)
 	}
+}
+
+// The unit that writes an artifact need not be a job: what it is writing is not judged.
+func TestUnitOfArtifact(t *testing.T) {
+	h := boot(t)
+	path := filepath.Join(t.TempDir(), "db.sql")
+	if err := os.WriteFile(path, []byte("--\n-- PostgreSQL database dump\n--\n\nSELECT"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.Systemctl("start", "--no-block", "postgresql-backup.service")
+	s, c := artifactCollector(t, `artifacts: [{name: db, path: `+path+`, format: pg_dump, unit: postgresql-backup.service}]`)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- c.(collector.Runner).Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	defer c.(collector.Closer).Close()
+	const judged = `backup_artifact_complete{source="default",backup="db"} 0`
+	for range 10 { // one pass settles it, then it is read, the next one would tell
+		if text := pass(t, s, c); strings.Contains(text, "backup_artifact_complete") || strings.Contains(text, "backup_job") {
+			t.Fatal(text)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	_, _ = h.TrySystemctl("stop", "postgresql-backup.service")
+	testenv.Eventually(t, patience, func() error {
+		if text := pass(t, s, c); !strings.Contains(text, judged) {
+			return errors.New(text)
+		}
+		return nil
+	})
 }

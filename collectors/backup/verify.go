@@ -45,18 +45,22 @@ type verifier struct {
 	seen  map[string]version // by artifact, in the last pass
 	known map[string]result
 	queue map[string]version
+
+	retry time.Duration // of a file that could not be read
 }
 
 type result struct {
 	version
 	complete bool
 	err      error
+	at       time.Time
 }
 
 func newVerifier(logger *slog.Logger) *verifier {
 	return &verifier{
 		logger: logger, wake: make(chan struct{}, 1),
 		seen: map[string]version{}, known: map[string]result{}, queue: map[string]version{},
+		retry: time.Minute,
 	}
 }
 
@@ -71,16 +75,24 @@ func (v *verifier) look(a Artifact, l look) verdict {
 	if a.Format == "" || !settled {
 		return verdict{settled: settled}
 	}
-	if r := v.known[a.Name]; r.version == now {
-		return verdict{settled: true, known: r.err == nil, complete: r.complete, err: r.err}
+	r := v.known[a.Name]
+	known := r.version == now
+	if !known || r.passing() && time.Since(r.at) > v.retry {
+		v.queue[a.Name] = now
+		select {
+		case v.wake <- struct{}{}:
+		default:
+		}
 	}
-	v.queue[a.Name] = now
-	select {
-	case v.wake <- struct{}{}:
-	default:
+	if !known {
+		return verdict{settled: true}
 	}
-	return verdict{settled: true}
+	return verdict{settled: true, known: r.err == nil, complete: r.complete, err: r.err}
 }
+
+// passing tells whether the file could not be read for a reason that may end
+// without a change of the file, such as its mode.
+func (r result) passing() bool { return r.err != nil && !errors.Is(r.err, errFormat) }
 
 func (v *verifier) run(ctx context.Context) error {
 	for {
@@ -94,12 +106,13 @@ func (v *verifier) run(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err != nil {
+			v.mu.Lock()
+			old := v.known[name]
+			v.known[name] = result{file, complete, err, time.Now()}
+			v.mu.Unlock()
+			if err != nil && (old.version != file || old.err == nil || old.err.Error() != err.Error()) {
 				v.logger.Warn("dump cannot be checked", "backup", name, "path", file.path, "err", err)
 			}
-			v.mu.Lock()
-			v.known[name] = result{file, complete, err}
-			v.mu.Unlock()
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"vulcan.lan/vulcan_exporter/internal/collector"
+	"vulcan.lan/vulcan_exporter/internal/collectortest"
 	"vulcan.lan/vulcan_exporter/internal/testenv"
 )
 
@@ -150,4 +153,31 @@ func FuzzVerify(f *testing.F) {
 			t.Errorf("complete without an end, %v", err)
 		}
 	})
+}
+
+// What could not be read is read again, for its mode may change without a change of the file.
+func TestReadAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db.sql")
+	v := newVerifier(collectortest.Logger(t))
+	v.retry = time.Millisecond
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- v.run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	a, l := Artifact{Name: "db", Format: formatPgDump}, look{path: path, newest: collectortest.Now, size: 1, files: 1}
+	until := func(what string, want func(verdict) bool) {
+		t.Helper()
+		testenv.Eventually(t, patience, func() error {
+			if got := v.look(a, l); !want(got) {
+				return fmt.Errorf("not %s: %+v", what, got)
+			}
+			return nil
+		})
+	}
+	until("unreadable", func(got verdict) bool { return errors.Is(got.err, os.ErrNotExist) })
+	const whole = "--\n-- PostgreSQL database dump\n--\n\nSELECT 1;\n--\n-- PostgreSQL database dump complete\n--\n"
+	if err := errors.Join(os.WriteFile(path+".new", []byte(whole), 0o600), os.Rename(path+".new", path)); err != nil {
+		t.Fatal(err)
+	}
+	until("complete", func(got verdict) bool { return got.complete })
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -89,8 +90,11 @@ func expand(root, pattern string) []mailbox {
 	var found []mailbox
 	for _, match := range matches {
 		path := filepath.Join(root, match)
-		if info, err := os.Stat(filepath.Join(path, "cur")); err == nil && info.IsDir() {
+		switch info, err := os.Stat(filepath.Join(path, "cur")); {
+		case err == nil && info.IsDir():
 			found = append(found, mailbox{name: match, path: path})
+		case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
+			found = append(found, mailbox{name: match, err: err})
 		}
 	}
 	return found

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -161,7 +162,7 @@ func TestPermission(t *testing.T) {
 	dir := t.TempDir()
 	secret := maildir(t, dir+"/secret", "cur/a")
 	maildir(t, dir+"/open", "cur/a")
-	for path, mode := range map[string]os.FileMode{secret: 0o700, dir + "/open/new": 0o700} {
+	for path, mode := range map[string]os.FileMode{filepath.Dir(dir): 0o755, secret: 0o700, dir + "/open/new": 0o700} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
@@ -174,6 +175,11 @@ func TestPermission(t *testing.T) {
 		}
 		if boxes := find(Account{Maildir: secret, Mailboxes: []string{"*"}}); len(boxes) != 1 || reasonOf(boxes[0].err) != reasonPermission {
 			t.Errorf("%+v", boxes)
+		}
+		boxes := find(Account{Maildir: dir, Mailboxes: []string{"*"}})
+		slices.SortFunc(boxes, func(a, b mailbox) int { return strings.Compare(a.name, b.name) })
+		if len(boxes) != 2 || boxes[0].err != nil || boxes[1].name != "secret" || reasonOf(boxes[1].err) != reasonPermission {
+			t.Errorf("beside one that can be read: %+v", boxes)
 		}
 		for _, a := range []Account{{Maildir: dir, Mailboxes: []string{"secret"}}, {Journals: secret + "/*.journal"}} {
 			if found, err := journal(a, find(a)); found || err == nil {
