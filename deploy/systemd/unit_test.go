@@ -51,11 +51,9 @@ func TestExamples(t *testing.T) {
 		}
 		dir := t.TempDir()
 		for _, name := range []string{"vulcan-exporter.service", "vulcan-exporter.socket"} {
-			// The program and the users are those of an installed package.
-			content := strings.ReplaceAll(read(t, name), "/usr/bin/vulcan_exporter", "/bin/true")
-			write(t, filepath.Join(dir, name), content)
+			write(t, filepath.Join(dir, name), runnable(read(t, name)))
 		}
-		write(t, filepath.Join(dir, unit+".d", filepath.Base(example)), read(t, example))
+		write(t, filepath.Join(dir, unit+".d", filepath.Base(example)), runnable(read(t, example)))
 		out, err := exec.Command("systemd-analyze", "verify", "--man=no", filepath.Join(dir, unit)).CombinedOutput()
 		if err != nil || strings.Contains(string(out), dir) {
 			t.Errorf("%s: %v\n%s", example, err, out)
@@ -66,6 +64,11 @@ func TestExamples(t *testing.T) {
 			}
 		}
 	}
+}
+
+// runnable has a program that is here; the exporter is that of an installed package.
+func runnable(unit string) string {
+	return strings.ReplaceAll(unit, "/usr/bin/vulcan_exporter", "/bin/true")
 }
 
 func write(t *testing.T, path, content string) {
@@ -172,6 +175,8 @@ func TestSocketActivation(t *testing.T) {
 	h := install(t)
 	address := freeAddress(t)
 	h.file("/etc/vulcan_exporter.yml", watchesBus)
+	// As the package has it, with its ARGS: an EnvironmentFile= overrides every Environment=.
+	h.file("/etc/default/vulcan-exporter", read(t, "../deb/default"))
 	h.use("vulcan-exporter.service", "socket-activation.conf")
 	h.WriteUnit("vulcan-exporter.service.d/test.conf", "[Service]\nPrivateNetwork=yes\n")
 	h.WriteUnit("vulcan-exporter.socket.d/test.conf", "[Socket]\nListenStream=\nListenStream="+address+"\n")
