@@ -21,8 +21,10 @@ type Pool struct {
 	Errors *uint64
 	// Scan is the last scrub or resilver, nil where there never was one. A scan
 	// of a kind that is not understood has the Function "".
-	Scan  *Scan
-	Vdevs []Vdev
+	Scan *Scan
+	// Rebuild is a sequential resilver that is told beside Scan; text only.
+	Rebuild *Scan
+	Vdevs   []Vdev
 }
 
 // Scan is a scrub or resilver.
@@ -65,8 +67,10 @@ func (p Pool) Clean() bool {
 	if p.State != "ONLINE" || p.Errors == nil || *p.Errors > 0 {
 		return false
 	}
-	if s := p.Scan; s != nil && s.Function == "resilver" && s.End == 0 {
-		return false
+	for _, s := range []*Scan{p.Scan, p.Rebuild} {
+		if s != nil && s.Function == "resilver" && s.End == 0 {
+			return false
+		}
 	}
 	for _, v := range p.Vdevs {
 		if v.State != "ONLINE" && v.State != "AVAIL" {

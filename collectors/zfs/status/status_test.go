@@ -109,6 +109,21 @@ func TestTextForms(t *testing.T) {
 					t.Error("clean with a spare in use")
 				}
 			}},
+		"rebuilt since the last scrub": {"  pool: tank\n state: ONLINE\n  scan: scrub repaired 0B in 00:00:07 with 0 errors on Sun Nov  1 03:00:07 2026\n" +
+			"  scan: resilvered (mirror-0) 1G in 00:00:10 with 0 errors on Sat Oct 24 12:00:00 2026\n" + config + "\ttank             ONLINE       0     0     0\n\nerrors: No known data errors\n",
+			func(t *testing.T, p Pool) {
+				if p.Scan.Function != "scrub" || p.Scan.End != 1793502007 || !p.Clean() {
+					t.Errorf("got %+v, clean %v", p.Scan, p.Clean())
+				}
+			}},
+		"rebuild in progress": {"  pool: tank\n state: ONLINE\n  scan: scrub repaired 0B in 00:00:07 with 0 errors on Sun Nov  1 03:00:07 2026\n" +
+			"  scan: resilver (mirror-0) in progress since Sun Nov  1 04:00:00 2026\n\t1G / 2G scanned, 0B / 1G issued\n\t0B resilvered, 50.00% done, 00:01:00 to go\n" +
+			config + "\ttank             ONLINE       0     0     0\n\nerrors: No known data errors\n",
+			func(t *testing.T, p Pool) {
+				if p.Scan.Function != "scrub" || p.Rebuild == nil || p.Rebuild.Progress == nil || *p.Rebuild.Progress != 0.5 || p.Clean() {
+					t.Errorf("got %+v and %+v, clean %v", p.Scan, p.Rebuild, p.Clean())
+				}
+			}},
 		"name with spaces": {header + "config:\n\n\tNAME              STATE     READ WRITE CKSUM\n\ttank              ONLINE       0     0     0\n\t  /v/my disk.img  ONLINE       0     0     7\n\nerrors: No known data errors\n",
 			func(t *testing.T, p Pool) {
 				if got := find(p, "normal", "/v/my disk.img"); got == nil || *got.Checksum != 7 {

@@ -53,7 +53,11 @@ func ParseText(content []byte) ([]Pool, error) {
 			if r == nil {
 				return nil, fmt.Errorf("zpool status: does not begin with a pool: %q", line)
 			}
-			r.current, r.fields[m[1]] = m[1], m[2]
+			part := m[1]
+			if _, again := r.fields[part]; again && part == "scan" {
+				part = rebuild
+			}
+			r.current, r.fields[part] = part, m[2]
 			continue
 		}
 		if r != nil {
@@ -71,6 +75,10 @@ func ParseText(content []byte) ([]Pool, error) {
 // field matches the lines that start a part. Lines of a part begin with a tab
 // (or, below errors, with eight spaces).
 var field = regexp.MustCompile(`^ {0,6}([a-z_]+): ?(.*)$`)
+
+// rebuild is the part of a second scan: a sequential resilver is told beside
+// the last scrub for as long as its device is there, zpool-attach(8) -s.
+const rebuild = "rebuild"
 
 // report is the text about one pool, by part.
 type report struct {
@@ -99,6 +107,9 @@ func (r *report) pool() (Pool, error) {
 	p.Errors = dataErrors(r.fields["errors"])
 	if text, ok := r.fields["scan"]; ok && text != "none requested" {
 		p.Scan = parseScan(text)
+	}
+	if text, ok := r.fields[rebuild]; ok {
+		p.Rebuild = parseScan(text)
 	}
 	var err error
 	p.Vdevs, err = parseConfig(r.config)
@@ -175,8 +186,8 @@ func parseRow(name string, fields []string) Vdev {
 // and the percentage are read.
 var (
 	scanFinished = regexp.MustCompile(`^(scrub repaired|resilvered) .* with (\d+) errors on (.*)$`)
-	scanCanceled = regexp.MustCompile(`^(scrub|resilver) canceled on (.*)$`)
-	scanRunning  = regexp.MustCompile(`^(scrub|resilver) in progress since (.*)$`)
+	scanCanceled = regexp.MustCompile(`^(scrub|resilver)(?: \(.*\))? canceled on (.*)$`)
+	scanRunning  = regexp.MustCompile(`^(scrub|resilver)(?: \(.*\))? in progress since (.*)$`)
 	scanPaused   = regexp.MustCompile(`^scrub paused since `)
 	scanStarted  = regexp.MustCompile(`(?m)^scrub started on (.*)$`)
 	scanDone     = regexp.MustCompile(`([\d.]+)% done`)
