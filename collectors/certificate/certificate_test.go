@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"vulcan.lan/vulcan_exporter/collectors/certificate/files"
 	"vulcan.lan/vulcan_exporter/collectors/certificate/zoo"
 	"vulcan.lan/vulcan_exporter/internal/collector"
 	"vulcan.lan/vulcan_exporter/internal/collectortest"
@@ -179,4 +180,17 @@ func TestFindsFile(t *testing.T) {
 	has(t, collectortest.Text(t, run(t, config, realTime(t))),
 		fmt.Sprintf(`certificate_chain_valid{source="default",name="web",type="endpoint",path="",endpoint="%s"} 1`, w.address),
 		fmt.Sprintf(`certificate_file_exists{source="default",name="web",type="served",path="%s"} 1`, w.crt))
+}
+
+// The alerts leave out what expires among the system's roots, so such a file does not answer for an
+// endpoint.
+func TestHolder(t *testing.T) {
+	root := &files.Record{Path: "/etc/ssl/certs/mail.pem", Type: typeCA, Leaf: "a"}
+	own := &files.Record{Path: "/srv/mail.pem", Type: "mail", Leaf: "a"}
+	if path := holder(&files.Pass{Records: []*files.Record{root, own}}, "a"); path != own.Path {
+		t.Errorf("held by %q", path)
+	}
+	if path := holder(&files.Pass{Records: []*files.Record{root}}, "a"); path != "" {
+		t.Errorf("held by %q", path)
+	}
 }

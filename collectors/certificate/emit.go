@@ -148,10 +148,12 @@ func (p *presented) emit(pass *files.Pass, out *metric.Batch) {
 	p.emitStaple(out)
 }
 
-// holder finds the file with the certificate.
+// holder finds the file with the certificate. A leaf among roots, as Debian has
+// some in /etc/ssl/certs, is of no help: nobody is told when it expires there,
+// and must be told of the endpoint.
 func holder(pass *files.Pass, leaf string) string {
 	for _, r := range pass.Records {
-		if r.Leaf == leaf {
+		if r.Leaf == leaf && r.Type != typeCA {
 			return r.Path
 		}
 	}
