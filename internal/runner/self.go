@@ -36,7 +36,7 @@ var (
 	reloadTimestamp = metric.NewGauge("vulcan_config_last_reload_success_timestamp_seconds",
 		"Unix time at which a configuration was last accepted.")
 	statePersistent = metric.NewGauge("vulcan_state_persistent",
-		"1 if the storage folder can be written, 0 if nothing survives a restart.")
+		"1 if the storage folder could be written when something was last, 0 if state does not survive a restart.")
 	stateCorrupt = metric.NewCounter("vulcan_state_corrupt_total",
 		"State files that could not be read and were set aside.")
 )
