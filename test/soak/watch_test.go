@@ -230,7 +230,7 @@ func bySource(f *dto.MetricFamily, name string) map[string]float64 {
 	return values
 }
 
-// recovery is how long one source took to work again.
+// recovery is how long a source that a fault had broken took to work again.
 type recovery struct {
 	fault, source  string
 	took, interval float64
@@ -241,13 +241,13 @@ type recovery struct {
 func (w *watcher) recovered(after string, slack time.Duration) {
 	w.t.Helper()
 	mended := time.Now()
-	took := map[string]float64{}
+	sources := map[string]progress{}
 	limit := slack
 	testenv.Eventually(w.t, 10*time.Minute, func() error {
 		if err := w.s.process.Exited(); err != nil {
 			w.t.Fatalf("after %s: %v", after, err)
 		}
-		err := w.again(after, mended, took, &limit)
+		err := w.again(after, mended, sources, &limit)
 		if err != nil && time.Since(mended) > limit {
 			w.t.Fatalf("%v, %s after the mending", err, time.Since(mended).Round(time.Second))
 		}
@@ -255,8 +255,11 @@ func (w *watcher) recovered(after string, slack time.Duration) {
 	})
 }
 
+// progress of a source after the mending.
+type progress struct{ broken, well bool }
+
 // again says which source does not work yet. The limit becomes that of the last one.
-func (w *watcher) again(after string, mended time.Time, took map[string]float64, limit *time.Duration) error {
+func (w *watcher) again(after string, mended time.Time, sources map[string]progress, limit *time.Duration) error {
 	families, _, err := w.scrape()
 	if err != nil {
 		return fmt.Errorf("after %s: %w", after, err)
@@ -267,16 +270,21 @@ func (w *watcher) again(after string, mended time.Time, took map[string]float64,
 	var waiting []string
 	longest := 0.
 	for key, every := range interval {
-		if _, known := took[key]; known {
+		p := sources[key]
+		if p.well {
 			continue
 		}
-		if up[key] != 1 || success[key] < float64(mended.Unix()) {
+		p.broken = p.broken || up[key] != 1
+		p.well = up[key] == 1 && success[key] >= float64(mended.Unix())
+		sources[key] = p
+		if !p.well {
 			waiting = append(waiting, fmt.Sprintf("%s (up %v, every %v s)", key, up[key], every))
 			longest = max(longest, every)
 			continue
 		}
-		took[key] = max(0, success[key]-float64(mended.UnixMilli())/1000)
-		w.recoveries = append(w.recoveries, recovery{after, key, took[key], every})
+		if p.broken {
+			w.recoveries = append(w.recoveries, recovery{after, key, max(0, success[key]-float64(mended.UnixMilli())/1000), every})
+		}
 	}
 	*limit = time.Duration(longest*float64(time.Second)) + slack
 	if len(waiting) > 0 {
@@ -310,8 +318,11 @@ func (w *watcher) carried(families map[string]*dto.MetricFamily) {
 	}
 }
 
-// recoverySummary tells how long sources took from the mending to their next success.
+// recoverySummary tells how long broken sources took from the mending to their next success.
 func (w *watcher) recoverySummary() string {
+	if len(w.recoveries) == 0 {
+		return "no source was broken when a fault was mended"
+	}
 	var took []float64
 	late := map[string]string{}
 	within := 0
@@ -329,7 +340,7 @@ func (w *watcher) recoverySummary() string {
 	slices.Sort(took)
 	lines := slices.Sorted(maps.Values(late))
 	slices.Reverse(lines)
-	return fmt.Sprintf("%d of %d recoveries of a source within its interval (and a second for the run); median %.1f s, p99 %.1f s, longest %.1f s; the later ones:\n%s",
+	return fmt.Sprintf("%d of %d recoveries of a broken source within its interval (and a second for the run); median %.1f s, p99 %.1f s, longest %.1f s; the later ones:\n%s",
 		within, len(took), took[len(took)/2], took[len(took)*99/100], took[len(took)-1], strings.Join(lines[:min(12, len(lines))], "\n"))
 }
 
