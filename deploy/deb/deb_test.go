@@ -89,16 +89,23 @@ func intoRoot(t *testing.T, first, second string) {
 	if got := read(t, config); got != "systemd: {}\n" {
 		t.Errorf("the upgrade replaced the configuration by %s", got)
 	}
-	must(t, os.MkdirAll(filepath.Join(root, "var/lib/vulcan_exporter"), 0o700))
+	// The service's state, and that, the secrets and the enabling of an instance.
+	kept := []string{config, filepath.Join(root, "etc/systemd/system/multi-user.target.wants/vulcan-exporter@root.service")}
+	for _, dir := range []string{"var/lib/vulcan_exporter", "var/lib/vulcan_exporter@root", "var/cache/vulcan_exporter@root", "etc/vulcan_exporter/credentials"} {
+		kept = append(kept, filepath.Join(root, dir))
+		must(t, os.MkdirAll(filepath.Join(root, dir), 0o700))
+	}
+	must(t, os.MkdirAll(filepath.Dir(kept[1]), 0o755))
+	must(t, os.Symlink("/lib/systemd/system/vulcan-exporter@.service", kept[1]))
 	dpkg("--remove", "vulcan-exporter")
-	for _, path := range []string{config, filepath.Join(root, "var/lib/vulcan_exporter")} {
-		if _, err := os.Stat(path); err != nil {
+	for _, path := range kept {
+		if _, err := os.Lstat(path); err != nil {
 			t.Errorf("remove took %s away: %v", path, err)
 		}
 	}
 	dpkg("--purge", "vulcan-exporter")
-	for _, path := range []string{config, filepath.Join(root, "var/lib/vulcan_exporter")} {
-		if _, err := os.Stat(path); err == nil {
+	for _, path := range kept {
+		if _, err := os.Lstat(path); err == nil {
 			t.Errorf("purge leaves %s", path)
 		}
 	}

@@ -2,7 +2,9 @@ package deb_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +35,9 @@ mount -n --make-rshared /
 rm -f /usr/sbin/policy-rc.d
 `, m.Dir)
 	// This systemd reads units below /etc only, so it gets the package's there as well.
-	m.WriteUnit("vulcan-exporter.service", read(t, "../systemd/vulcan-exporter.service"))
+	for _, name := range []string{"vulcan-exporter.service", "vulcan-exporter@.service"} {
+		m.WriteUnit(name, read(t, "../systemd/"+name))
+	}
 	return m
 }
 
@@ -47,56 +51,92 @@ func (m *machine) run(script string, args ...string) string {
 	return string(out)
 }
 
-func (m *machine) property(name string) string {
+func (m *machine) pid(unit string) string {
 	m.t.Helper()
-	return strings.TrimSpace(m.Systemctl("show", "--value", "--property="+name, "vulcan-exporter.service"))
+	return strings.TrimSpace(m.Systemctl("show", "--value", "--property=MainPID", unit))
 }
 
-// answers waits for the service's page.
-func (m *machine) answers(address string) {
+// answers waits until the page has the line.
+func (m *machine) answers(address, line string) {
 	m.t.Helper()
-	testenv.Eventually(m.t, time.Minute, func() error {
-		response, err := http.Get("http://" + address + "/-/ready")
+	testenv.Eventually(m.t, 30*time.Second, func() error {
+		response, err := http.Get("http://" + address + "/metrics")
 		if err != nil {
 			return err
 		}
-		_ = response.Body.Close()
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("ready: %s", response.Status)
+		defer func() { _ = response.Body.Close() }()
+		page, err := io.ReadAll(response.Body)
+		if err == nil && !strings.Contains(string(page), line+"\n") {
+			name, _, _ := strings.Cut(line, "{")
+			err = fmt.Errorf("%s: no line %s in:\n%s", response.Status, line, regexp.MustCompile(`(?m)^`+name+`[{ ].*`).FindAllString(string(page), -1))
 		}
-		return nil
+		return err
 	})
 }
 
-// onMachine is what an operator does: dpkg -i, an upgrade, a purge. The service runs after the
-// first two, as another process, and is gone after the last.
+const (
+	mainUnit, rootUnit = "vulcan-exporter.service", "vulcan-exporter@root.service"
+	// What no process knows that did not see it and has no state: systemd tells the last run only.
+	seen     = `backup_failures_total{source="default",name="job.service",backup="job"} 3`
+	enabled  = "/etc/systemd/system/multi-user.target.wants/vulcan-exporter.service"
+	leavings = enabled + ` /usr/bin/vulcan_exporter /etc/vulcan_exporter.yml /etc/vulcan_exporter /etc/default/vulcan-exporter*
+		/var/lib/vulcan_exporter* /var/cache/vulcan_exporter*`
+)
+
+// onMachine is what an operator does: dpkg -i, an instance for root, an upgrade, a removal, a purge.
+// Both services run after the first two, the upgrade with another process and the old state, and
+// are gone after the removal.
 func onMachine(t *testing.T, first, second string) {
 	t.Helper()
 	m := boot(t)
+	m.WriteUnit("job.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n")
 	// Another port than the default: other exporters may run on this machine.
-	address := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
-	m.run(`printf 'ARGS=--web.listen-address=%s\n' "$1" >/etc/default/vulcan-exporter`, address)
+	units := map[string]string{}
+	for unit, defaults := range map[string]string{mainUnit: "vulcan-exporter", rootUnit: "vulcan-exporter-root"} {
+		units[unit] = fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
+		m.run(`printf 'ARGS=--web.listen-address=%s\n' "$1" >/etc/default/"$2"`, units[unit], defaults)
+	}
 
 	m.run(`dpkg --force-confold -i "$1"`, first)
-	m.answers(address)
-	pid := m.property("MainPID")
-	if links := m.run("ls /etc/systemd/system/multi-user.target.wants"); !strings.Contains(links, "vulcan-exporter.service") {
-		t.Errorf("the service is not enabled: %s", links)
-	}
-	if user := m.run(`stat -c %U /proc/"$1"`, pid); user != "vulcan-exporter\n" {
+	m.run("ls " + enabled)
+	m.run(`tee /etc/vulcan_exporter.yml /etc/vulcan_exporter/root.yml <<<'backup: {interval: 1s, jobs: [{units: job.service}]}'
+		install -m 0600 /dev/stdin /etc/vulcan_exporter/credentials/token <<<secret`)
+	m.Systemctl("reload", mainUnit)
+	m.Systemctl("start", rootUnit)
+	if user := m.run(`stat -c %U /proc/"$1"`, m.pid(mainUnit)); user != "vulcan-exporter\n" {
 		t.Errorf("it runs as %s", user)
+	}
+	for _, address := range units {
+		m.answers(address, `backup_failures_total{source="default",name="job.service",backup="job"} 0`)
+	}
+	for range 3 {
+		if out, err := m.TrySystemctl("start", "job.service"); err == nil {
+			t.Fatalf("the job succeeds: %s", out)
+		}
+	}
+	pids := map[string]string{}
+	for unit, address := range units {
+		m.answers(address, seen)
+		pids[unit] = m.pid(unit)
 	}
 
 	m.run(`dpkg --force-confold -i "$1"`, second)
-	m.answers(address)
-	if again := m.property("MainPID"); again == pid || again == "0" {
-		t.Errorf("after the upgrade the process is %s, was %s", again, pid)
+	for unit, address := range units {
+		m.answers(address, seen)
+		if again := m.pid(unit); again == pids[unit] || again == "0" {
+			t.Errorf("after the upgrade the process of %s is %s, was %s", unit, again, pids[unit])
+		}
 	}
+
+	m.run("dpkg --remove vulcan-exporter")
+	for unit, address := range units {
+		if _, err := http.Get("http://" + address + "/-/ready"); err == nil {
+			t.Errorf("%s answers after the removal", unit)
+		}
+	}
+	m.run("ls -d /var/lib/vulcan_exporter /var/lib/vulcan_exporter@root /etc/vulcan_exporter/credentials/token")
 	m.run("dpkg --purge vulcan-exporter")
-	if _, err := http.Get("http://" + address + "/-/ready"); err == nil {
-		t.Error("it answers after a purge")
-	}
-	if left := m.run("ls -d /usr/bin/vulcan_exporter /var/lib/vulcan_exporter /etc/vulcan_exporter.yml /etc/systemd/system/multi-user.target.wants/vulcan-exporter.service 2>/dev/null || true"); left != "" {
+	if left := m.run("ls -d " + strings.Join(strings.Fields(leavings), " ") + " 2>/dev/null || true"); left != "" {
 		t.Errorf("a purge leaves %s", left)
 	}
 }
