@@ -168,6 +168,34 @@ func TestQuadletUnreadable(t *testing.T) {
 	}
 }
 
+// Docker leaves "unhealthy" behind when it ends a container's check because the container is stopped
+// or paused.
+func TestHealthWhileItRuns(t *testing.T) {
+	for state, shown := range map[string]bool{
+		`"Running":true`:                 true,
+		`"Running":true,"Paused":true`:   false,
+		`"Running":false,"ExitCode":137`: false,
+	} {
+		var in inspected
+		if err := json.Unmarshal([]byte(`{"State":{`+state+`,"Health":{"Status":"unhealthy"}}}`), &in); err != nil {
+			t.Fatal(err)
+		}
+		out := collectortest.Load(t, Definition(), "sources: [{name: default}]")[0].Batch()
+		in.emit("a", out)
+		if text := collectortest.Text(t, out); strings.Contains(text, "container_health{") != shown {
+			t.Errorf("%s:\n%s", state, text)
+		}
+	}
+}
+
+// A quadlet that cannot be read makes the run fail. The containers were listed all the same: without
+// their states each one that is configured would be told to be down.
+func TestStatesOfFailedRun(t *testing.T) {
+	if !configured.Desc().Live || !lifeState.Desc().Live || !info.Desc().Live {
+		t.Error("a failed run tells which containers should run, and not which do")
+	}
+}
+
 func FuzzQuadlet(f *testing.F) {
 	f.Add("[Container]\nContainerName=a\n", "u")
 	f.Add("ContainerName=%p\n[Container]\nContainerName=%p-%i", "u@1")

@@ -93,10 +93,9 @@ func (e *engine) details(ctx context.Context, list []listed, out *metric.Batch) 
 
 func (in inspected) emit(name string, out *metric.Batch) {
 	s := in.State
-	switch s.Health.Status {
-	case "", "none": // without a check
-	default:
-		out.State(health, s.Health.Status, name)
+	// Of a container that does not run Docker says unhealthy and Podman what was last.
+	if h := s.Health.Status; h != "" && h != "none" && s.Running && !s.Paused {
+		out.State(health, h, name)
 	}
 	if happened(s.StartedAt) {
 		out.Time(started, s.StartedAt, name)

@@ -23,9 +23,9 @@ var (
 		"1 for a container that should run: named in the configuration or by a quadlet file.", name, metric.Live())
 	lifeState = metric.NewState("container_state",
 		"1 for the state that the container is in, 0 for the others.",
-		[]string{"configured", "created", "initialized", "running", "paused", "restarting", "stopping", "stopped", "removing", "exited", "dead"}, name)
+		[]string{"configured", "created", "initialized", "running", "paused", "restarting", "stopping", "stopped", "removing", "exited", "dead"}, name, metric.Live())
 	info = metric.NewInfo("container_info",
-		"1 with the image of the container.", metric.Labels("name", "image"))
+		"1 with the image of the container.", metric.Labels("name", "image"), metric.Live())
 
 	health = metric.NewState("container_health",
 		"1 for what the container's own check says, 0 for the other answers; a container without one is absent.",
