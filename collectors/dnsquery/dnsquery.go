@@ -53,6 +53,7 @@ type dnsquery struct {
 	server  server
 	running atomic.Bool
 	view    atomic.Pointer[view]
+	fault   atomic.Pointer[error]    // why Run ended, nil while it works
 	loki    atomic.Pointer[delivery] // nil where none is configured or it is not open yet
 
 	mu      sync.Mutex
@@ -111,6 +112,9 @@ func (d *dnsquery) Collect(ctx context.Context, out *metric.Batch) error {
 	for _, reason := range technitium.Reasons() {
 		out.Counter(apiErrors, d.errors[technitium.Reason(reason)], reason)
 	}
+	if fault := d.fault.Load(); fault != nil {
+		return *fault
+	}
 	return nil
 }
 
@@ -127,7 +131,7 @@ func (d *dnsquery) look(ctx context.Context) error {
 	_, _, err = d.reader.Probe(ctx, st.Position)
 	d.failed(err)
 	if !d.running.Load() {
-		d.publish(st, progress{up: err == nil})
+		d.publish(st, progress{up: err == nil, asked: true})
 	}
 	return nil
 }

@@ -2,9 +2,12 @@ package dnsquery
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	"vulcan.lan/vulcan_exporter/internal/config"
 	"vulcan.lan/vulcan_exporter/internal/metric"
 	"vulcan.lan/vulcan_exporter/internal/state"
+	"vulcan.lan/vulcan_exporter/internal/testenv"
 	fake "vulcan.lan/vulcan_exporter/internal/testenv/technitiumtest"
 )
 
@@ -333,3 +337,59 @@ func TestNoFolder(t *testing.T) {
 }
 
 var _ config.Validator = (*Config)(nil)
+
+// fullStore is a store on a disk that is full until it is not.
+type fullStore struct {
+	state.Store
+	full atomic.Bool
+}
+
+func (s *fullStore) Save(v any) error {
+	if s.full.Load() {
+		return syscall.ENOSPC
+	}
+	return s.Store.Save(v)
+}
+
+// Where the log is not followed, for our own disk's sake, the source fails, and nothing is said of
+// the server until it was asked.
+func TestOwnDisk(t *testing.T) {
+	t.Parallel()
+	c := &clock{now: collectortest.Now}
+	server := fake.Start(t, fake.Options{Now: c.Now})
+	server.Log(query(c.Now(), "192.0.2.7", "a.example"))
+	env := testEnv(t, c.Now)
+	store := &fullStore{Store: env.State}
+	store.full.Store(true)
+	env.State = store
+	source := collectortest.Load(t, Definition(), "sources: [{name: default, url: '"+server.URL+"', token_file: '"+server.TokenFile+"'}]")[0]
+	made, err := source.New(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := made.(*dnsquery)
+	defer d.Close()
+	if err := d.Run(t.Context()); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("Run: %v", err)
+	}
+	out, err := collectortest.Collect(t, source, d)
+	if text := collectortest.Text(t, out); !errors.Is(err, syscall.ENOSPC) || strings.Contains(text, "dns_query_api_up") {
+		t.Errorf("%v\n%s", err, text)
+	}
+
+	store.full.Store(false)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	testenv.Eventually(t, 30*time.Second, func() error {
+		out, err := collectortest.Collect(t, source, d)
+		if text := collectortest.Text(t, out); err == nil && !strings.Contains(text, `dns_query_api_up{source="default"} 1`) {
+			err = errors.New(text)
+		}
+		return err
+	})
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}

@@ -27,6 +27,25 @@ const (
 // what is saved: it is to be started again.
 func (d *dnsquery) Run(ctx context.Context) error {
 	d.running.Store(true)
+	err := d.follow(ctx)
+	if err != nil && ctx.Err() == nil {
+		d.broken(err)
+	}
+	return err
+}
+
+// broken has Collect fail until something is read and saved again. Whether the
+// log can be read is not known meanwhile.
+func (d *dnsquery) broken(err error) {
+	d.fault.Store(&err)
+	if v := d.view.Load(); v != nil {
+		blind := *v
+		blind.progress.asked = false
+		d.view.Store(&blind)
+	}
+}
+
+func (d *dnsquery) follow(ctx context.Context) error {
 	st, err := d.load()
 	if err != nil {
 		return err
@@ -146,6 +165,7 @@ func (t *tailer) once(ctx context.Context) (more bool, err error) {
 		}
 		t.failed(err)
 		t.log.Note("query log", err, string(technitium.ReasonOf(err)))
+		t.progress.asked = true
 		if t.progress.up = err == nil; err != nil {
 			t.publish(t.st, t.progress)
 			return false, nil
@@ -154,6 +174,7 @@ func (t *tailer) once(ctx context.Context) (more bool, err error) {
 	}
 	switch err := t.commit(t.waiting); {
 	case errors.Is(err, loki.ErrFull):
+		t.fault.Store(nil)
 		t.log.Note("queue for Loki", err, "full")
 		t.publish(t.st, t.progress)
 		return false, nil
@@ -161,6 +182,7 @@ func (t *tailer) once(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	t.log.Note("queue for Loki", nil, "")
+	t.fault.Store(nil)
 	more = t.waiting.step.More
 	t.waiting = nil
 	return more, nil

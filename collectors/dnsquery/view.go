@@ -8,6 +8,7 @@ import (
 
 // progress is how reading goes.
 type progress struct {
+	asked    bool      // the log was asked for since this life of Run began
 	up       bool      // the last request for the log was answered
 	caughtUp time.Time // when all was read last; zero: not yet
 	backlog  int64     // -1: not known
@@ -36,7 +37,9 @@ func (d *dnsquery) publish(st *position, p progress) {
 
 func (v *view) emit(out *metric.Batch, n *names) {
 	v.counts.emit(out)
-	out.Bool(apiUp, v.progress.up)
+	if v.progress.asked {
+		out.Bool(apiUp, v.progress.up)
+	}
 	out.Time(cursorTime, v.cursor)
 	out.Time(caughtUp, v.progress.caughtUp)
 	for _, client := range v.admitted {
@@ -44,7 +47,7 @@ func (v *view) emit(out *metric.Batch, n *names) {
 			out.Info(clientInfo, client, metric.LabelValue(name))
 		}
 	}
-	if !v.progress.up {
+	if !v.progress.up || !v.progress.asked {
 		return // what follows is of now
 	}
 	if v.progress.backlog >= 0 {
