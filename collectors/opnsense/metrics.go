@@ -93,10 +93,10 @@ var (
 	gatewayDev   = metric.NewGauge("opnsense_gateway_delay_stddev_seconds", "Standard deviation of the round trip time of dpinger's probes in seconds.", metric.Labels("name"))
 	version      = metric.NewInfo("opnsense_version_info", "Version of OPNsense and of its operating system.", metric.Labels("version", "os", "product"))
 	rebootNeeded = metric.NewGauge("opnsense_reboot_needed",
-		"1 if a reboot is due, as the last update check found.")
+		"1 if the pending updates need a reboot, as the last update check found; absent where it failed.")
 	upgradeReboot = metric.NewGauge("opnsense_upgrade_reboot_needed",
-		"1 if the pending updates need a reboot, as the last update check found.")
-	updates     = metric.NewGauge("opnsense_updates_pending", "Packages to upgrade or install, as the last update check found.")
+		"1 if the upgrade to the next major version needs a reboot, as the last update check found; absent where it failed.")
+	updates     = metric.NewGauge("opnsense_updates_pending", "Packages to upgrade or install, as the last update check found; absent where it failed.")
 	updateCheck = metric.NewGauge("opnsense_update_check_timestamp_seconds", "Unix time of the last update check.")
 )
 

@@ -35,7 +35,7 @@ func opnsense(all alerts) *board {
 			col("Checked", "none", `opnsense_upstream_insecure{@}`).says(map[string]word{"1": {"NO", "orange"}, "0": {"yes", "green"}}),
 			col("Proxy", "none", `opnsense_proxy_listening{@}`).yes("listens", "NO"),
 			col("Expires", "dateTimeFromNow", `1000 * opnsense_upstream_certificate_not_after_timestamp_seconds{@}`),
-			col("Reboot", "none", `opnsense_reboot_needed{@}`).says(map[string]word{"1": {"needed", "orange"}, "0": {"no", "text"}}),
+			col("Reboot", "none", `opnsense_reboot_needed{@}`).says(map[string]word{"1": {"with the updates", "orange"}, "0": {"no", "text"}}),
 			col("Updates", "none", `opnsense_updates_pending{@}`),
 		).shows("OPNsenseAPIKeyRejected", "OPNsenseCertificateRejected", "OPNsenseCertificateExpiring", "OPNsenseCertificateNotVerified"),
 	)

@@ -149,3 +149,20 @@ func FuzzParse(f *testing.F) {
 		_, _ = ParseFirmware(body)
 	})
 }
+
+// A check that failed is written like one that found nothing.
+func TestFailedUpdateCheck(t *testing.T) {
+	const checked = `{"last_check":"Sat Nov  1 06:12:09 UTC 2025","product_version":"25.7.7","needs_reboot":"0","new_packages":[],"upgrade_packages":[],`
+	for rest, known := range map[string]bool{
+		`"connection":"ok","repository":"ok"}`:                                           true,
+		`"connection":"unresolved","repository":"error"}`:                                false,
+		`"connection":"ok","repository":"error"}`:                                        false,
+		`"product":{"product_check":{"connection":"error","upgrade_needs_reboot":"0"}}}`: false,
+		`"product":{"product_check":{"connection":"ok","upgrade_needs_reboot":"0"}}}`:    true,
+	} {
+		f, err := ParseFirmware([]byte(checked + rest))
+		if err != nil || f.Updates.OK != known || f.Reboot.OK != known || f.UpgradeReboot.OK && !known || f.LastCheck.IsZero() {
+			t.Errorf("%s: %+v, %v", rest, f, err)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"strconv"
+	"slices"
 	"strings"
 	"time"
 )
@@ -193,11 +194,11 @@ func ParseStatus(body []byte) (Health, error) {
 }
 
 // Firmware is what the last update check found; all of it is unknown before
-// the first.
+// the first, and what a failed one says is not what there is.
 type Firmware struct {
 	Version, OS, Product string
-	// Reboot is 1 where a reboot is due, UpgradeReboot where the pending
-	// updates need one.
+	// Reboot is 1 where the pending updates need one, UpgradeReboot where the
+	// upgrade to the next major version does.
 	Reboot, UpgradeReboot Opt
 	Updates               Opt // pending packages
 	LastCheck             time.Time
@@ -210,9 +211,13 @@ type Firmware struct {
 func ParseFirmware(body []byte) (Firmware, error) {
 	type check struct {
 		UpgradeNeedsReboot Value `json:"upgrade_needs_reboot"`
+		Connection         Value `json:"connection"`
+		Repository         Value `json:"repository"`
 	}
 	var answer struct {
 		LastCheck      Value                 `json:"last_check"`
+		Connection     Value                 `json:"connection"` // here or in the check, by version
+		Repository     Value                 `json:"repository"`
 		NeedsReboot    Value                 `json:"needs_reboot"`
 		OSVersion      Value                 `json:"os_version"`
 		ProductID      Value                 `json:"product_id"`
@@ -234,7 +239,14 @@ func ParseFirmware(body []byte) (Firmware, error) {
 		Reboot: answer.NeedsReboot.flag(), UpgradeReboot: product.Check.V.UpgradeNeedsReboot.flag(),
 		LastCheck: moment(string(answer.LastCheck)),
 	}
-	if answer.LastCheck != "" {
+	// A check that could not reach or read the repository is written with its time and without
+	// updates, src/opnsense/scripts/firmware/check.sh.
+	found := product.Check.V
+	failed := slices.ContainsFunc([]Value{answer.Connection, answer.Repository, found.Connection, found.Repository},
+		func(v Value) bool { return v != "" && v != "ok" })
+	if failed {
+		f.Reboot, f.UpgradeReboot = Opt{}, Opt{}
+	} else if answer.LastCheck != "" {
 		f.Updates = Some(float64(len(answer.New) + len(answer.Upgrade)))
 	}
 	if f == (Firmware{}) {

@@ -178,6 +178,24 @@ func TestOneEndpointHangs(t *testing.T) {
 	hung.Wait()
 }
 
+// A request that all places together refuse takes none of its endpoint's, and gives none back.
+func TestRefusedTakesNoPlace(t *testing.T) {
+	p, one, other := &Proxy{options: Options{MaxConcurrent: 4}}, &endpoint{}, &endpoint{}
+	p.inFlight.Store(4) // of other endpoints
+	for range 3 {
+		if p.enter(one) {
+			t.Fatal("a fifth place")
+		}
+	}
+	if n := one.inFlight.Load(); n != 0 {
+		t.Errorf("%d in flight", n)
+	}
+	p.inFlight.Store(0)
+	if !p.enter(one) || p.enter(one) || !p.enter(other) {
+		t.Error("an endpoint gets a quarter of the places")
+	}
+}
+
 func TestUpstreamNeverAnswers(t *testing.T) {
 	fw := testenv.StartOPNsense(t, "25.7.8", testenv.OPNsenseOptions{})
 	e := start(t, fw, func(o *Options, _ *Trust, _ *Server) { o.Timeout = 200 * time.Millisecond })

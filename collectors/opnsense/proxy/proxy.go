@@ -191,7 +191,8 @@ func (p *Proxy) known(r *http.Request) bool {
 // the firewall hanging on it leaves the others room.
 func (p *Proxy) enter(e *endpoint) bool {
 	most := int64(p.options.MaxConcurrent)
-	if p.inFlight.Add(1) > most || e.inFlight.Add(1) > max(1, most/4) {
+	all, its := p.inFlight.Add(1), e.inFlight.Add(1) // both, for leave lowers both
+	if all > most || its > max(1, most/4) {
 		p.leave(e)
 		return false
 	}

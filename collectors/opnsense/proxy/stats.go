@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -191,7 +190,7 @@ type Endpoint struct {
 func (p *Proxy) Endpoints() []Endpoint {
 	out := make([]Endpoint, 0, len(p.endpoints))
 	for _, e := range p.endpoints {
-		reading := Endpoint{Name: e.Name, InFlight: math.Max(0, float64(e.inFlight.Load())), Upstream: e.upstream}
+		reading := Endpoint{Name: e.Name, InFlight: float64(e.inFlight.Load()), Upstream: e.upstream}
 		for i := range e.requests {
 			reading.Requests = append(reading.Requests, float64(e.requests[i].Load()))
 		}
