@@ -29,7 +29,7 @@ func collectReplication(ctx context.Context, _ *server, conn *pgx.Conn, out *met
 	rows, err := conn.Query(ctx, `
 		SELECT coalesce(application_name, ''), coalesce(host(client_addr), ''),
 		       max(pg_wal_lsn_diff(`+position+`, replay_lsn))::float8
-		  FROM pg_stat_replication WHERE state = 'streaming' GROUP BY 1, 2`)
+		  FROM pg_stat_replication WHERE state IN ('catchup', 'streaming') GROUP BY 1, 2`)
 	if err != nil {
 		return err
 	}

@@ -57,9 +57,14 @@ func (s *server) startOf(in info) time.Time {
 var faults = []string{"BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM", "NOREPLICAS", "OOM", "READONLY", "WRONGPASS"}
 
 // emitErrors shows INFO's errorstat_OOM:count=3 (since Redis 6.2). All faults are shown, at 0
-// too, where the server tells of errors at all.
+// too, where the server tells errors apart. One whose scripts made up too many kinds does no
+// longer, until CONFIG RESETSTAT: https://redis.io/docs/latest/commands/info/ (Errorstats).
 func emitErrors(in info, out *metric.Batch) {
 	if _, ok := in.number("total_error_replies"); !ok {
+		return
+	}
+	_, off := in["errorstat_ERRORSTATS_DISABLED"]
+	if out.Bool(errorsKnown, !off); off {
 		return
 	}
 	for _, word := range faults {

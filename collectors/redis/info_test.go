@@ -53,6 +53,26 @@ redis_server_info{source="main",version="2.8",role="slave",mode="",maxmemory_pol
 	}
 }
 
+// A server whose scripts made up too many kinds of errors tells none apart any more: that is no 0.
+// Redis 7.2 and 7.4; 7.0 has no such limit and later ones keep what was known.
+func TestErrorsNotToldApart(t *testing.T) {
+	for line, want := range map[string]string{
+		"errorstat_OOM:count=3":                 "1",
+		"errorstat_ERRORSTATS_DISABLED:count=1": "0",
+	} {
+		in, err := parseInfo(strings.NewReader("total_error_replies:500\n" + line + "\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := collectortest.Load(t, Definition(), "sources: [{name: main, address: /x}]")[0].Batch()
+		emitErrors(in, out)
+		text := collectortest.Text(t, out)
+		if !strings.Contains(text, `redis_error_kinds_known{source="main"} `+want) || strings.Contains(text, `err="OOM"} `) != (want == "1") {
+			t.Errorf("%s:\n%s", line, text)
+		}
+	}
+}
+
 // TestStart shows that a start that is computed from whole seconds stays where it is, until the
 // server is another process.
 func TestStart(t *testing.T) {

@@ -28,6 +28,8 @@ var (
 		"Keys in the database; one without keys is absent.", db, theirs)
 	keysExpiring = metric.NewGauge("redis_db_keys_expiring",
 		"Keys with a time to live in the database; one without keys is absent.", db, theirs)
+	errorsKnown = metric.NewGauge("redis_error_kinds_known",
+		"1 if the server tells its error answers apart by kind, 0 where scripts made up too many kinds, until CONFIG RESETSTAT; absent before Redis 6.2.")
 	errorsTotal = metric.NewCounter("redis_errors_total",
 		"Error answers that clients were given, by their first word, of the words that tell of a fault of the server or its use.",
 		metric.Labels("err"), theirs)
@@ -97,7 +99,7 @@ var fields = []field{
 
 var declared = func() []metric.Metric {
 	list := []metric.Metric{
-		up, connectionError, pingSeconds, serverInfo, startTime, keys, keysExpiring, errorsTotal,
+		up, connectionError, pingSeconds, serverInfo, startTime, keys, keysExpiring, errorsKnown, errorsTotal,
 		linkUp, syncing, replicaOffset, slaveLag, slaveOffset,
 	}
 	for _, f := range fields {
