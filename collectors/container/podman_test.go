@@ -24,6 +24,7 @@ func quadletDir(t *testing.T) string {
 		"many@.container":  "[Container]\nImage=x\n",
 		"one@1.container":  "[Container]\nContainerName=%p-%i\n",
 		"net.network":      "[Network]\n",
+		"job.container":    "[Container]\nImage=x\n[Service]\nType=oneshot\n",
 		"other.container~": "[Container]\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {

@@ -57,19 +57,23 @@ func quadlets(dir string) ([]string, error) {
 			errs = append(errs, err)
 			continue
 		}
-		names = append(names, metric.LabelValue(name))
+		if name != "" {
+			names = append(names, metric.LabelValue(name))
+		}
 	}
 	return names, errors.Join(errs...)
 }
 
 // quadletName gives the name of the container of a quadlet file, systemd-<unit> unless it says
-// another:
+// another, and "" for one that is a job and not always there:
 //
 //	[Container]
 //	Image=docker.io/library/wallabag
 //	ContainerName=wallabag
+//	[Service]
+//	Type=oneshot
 func quadletName(r io.Reader, unit string) (string, error) {
-	name, section := "systemd-"+unit, ""
+	name, section, job := "systemd-"+unit, "", false
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxQuadlet)
 	for lines.Scan() {
@@ -78,12 +82,19 @@ func quadletName(r io.Reader, unit string) (string, error) {
 			section = line
 			continue
 		}
-		key, value, ok := strings.Cut(line, "=")
-		if value = strings.TrimSpace(value); ok && section == "[Container]" && strings.TrimSpace(key) == "ContainerName" && value != "" {
+		key, value, _ := strings.Cut(line, "=")
+		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
+		switch {
+		case section == "[Service]" && key == "Type":
+			job = value == "oneshot"
+		case section == "[Container]" && key == "ContainerName" && value != "":
 			_, instance, _ := strings.Cut(unit, "@")
 			prefix, _, _ := strings.Cut(unit, "@")
 			name = strings.NewReplacer("%n", unit+".service", "%N", unit, "%p", prefix, "%i", instance).Replace(value)
 		}
+	}
+	if job {
+		name = ""
 	}
 	return name, lines.Err()
 }
