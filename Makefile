@@ -93,21 +93,24 @@ dashview: ## Pictures of the dashboards in test/dashview/out (needs Node.js and 
 	VULCAN_DASHVIEW=$(CURDIR)/test/dashview/out/answers go test -count=1 -run 'Executed|Logs' ./dashboards
 	cd test/dashview && node shoot.mjs
 
+# dist is emptied of what is made anew: dpkg -i dist/*.deb and SHA256SUMS are of one version.
+EPOCH = SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}
+
 deb: build .tools/built/nfpm ## The Debian package dist/*.deb, the same bytes for the same commit.
-	@mkdir -p dist
-	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} GOARCH=$$(go env GOARCH) BINARY=vulcan_exporter \
-		VERSION=$$(sed -E 's/^v([0-9])/\1/; s/-/+/g; /^[0-9]+\./!s/^/0~/' <<<'$(VERSION)') \
-		nfpm package --config deploy/deb/nfpm.yaml --packager deb --target dist/
+	@mkdir -p dist && rm -f dist/*.deb
+	$(EPOCH) test/release/deb.sh vulcan_exporter "$$(go env GOARCH)" '$(VERSION)' dist/
 
 sbom: build ## What the binary is made of, CycloneDX, into dist/vulcan_exporter.cdx.json.
 	@mkdir -p dist
 	go run ./test/release/sbom vulcan_exporter >dist/vulcan_exporter.cdx.json
 
-release: build deb sbom ## Archives for two architectures, the package, the SBOM and their checksums, into dist/.
-	set -e; for arch in amd64 arm64; do \
+release: build .tools/built/nfpm ## Archives and packages for two architectures, the SBOM and their checksums, into dist/.
+	rm -rf dist && mkdir dist
+	go run ./test/release/sbom vulcan_exporter >dist/vulcan_exporter.cdx.json
+	set -e; export $(EPOCH); for arch in amd64 arm64; do \
 		CGO_ENABLED=0 GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o dist/vulcan_exporter.$$arch ./cmd/vulcan_exporter; \
-		SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} \
-			test/release/archive.sh dist/vulcan_exporter.$$arch $$arch '$(VERSION)' dist vulcan_exporter; \
+		for format in archive deb; do \
+			test/release/$$format.sh dist/vulcan_exporter.$$arch $$arch '$(VERSION)' dist/ vulcan_exporter; done; \
 		rm dist/vulcan_exporter.$$arch; done
 	cd dist && sha256sum *.tar.gz *.deb *.cdx.json >SHA256SUMS
 

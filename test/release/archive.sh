@@ -9,11 +9,9 @@ cd "$(dirname "$0")/../.."
 name=vulcan_exporter-$version.linux-$arch
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/$name/completion" "$out"
+mkdir -p "$work/$name" "$out"
 cp "$binary" "$work/$name/vulcan_exporter"
-"$host" --help-man | sed '1s/.*/.TH VULCAN_EXPORTER 1/; /^  *\(build user\|build date\|go version\|platform\|tags\):/d; /(branch:/d' >"$work/$name/vulcan_exporter.1"
-"$host" --completion-script-bash >"$work/$name/completion/vulcan_exporter.bash"
-"$host" --completion-script-zsh >"$work/$name/completion/_vulcan_exporter"
+test/release/pages.sh "$host" "$work/$name"
 git ls-files README.md LICENSE CHANGELOG.md alerts/'*.yml' alerts/runbooks dashboards/'*.json' deploy docs |
 	grep -v '_test.go$\|^alerts/tests\|^alerts/catalogue\|/testdata/' | tar -cf - -T - | tar -xf - -C "$work/$name"
 tar -C "$work" --sort=name --owner=root:0 --group=root:0 --numeric-owner --mode=go-w --mtime="@$SOURCE_DATE_EPOCH" -cf - "$name" |
