@@ -49,6 +49,7 @@ func TestPackage(t *testing.T) {
 	})
 	t.Run("root", func(t *testing.T) { intoRoot(t, first, second) })
 	t.Run("machine", func(t *testing.T) { onMachine(t, first, second) })
+	t.Run("guide", func(t *testing.T) { guide(t, first) })
 }
 
 // content: what an operator needs is there without the sources, and no test of ours.
