@@ -37,9 +37,11 @@ let
   critical = map (n: "${n}.service") (services ++ redis ++ ociUnits ++ nspawn);
 
   # restic: repositories that are written out or in an environment file; the secrets become
-  # credentials of the exporter's unit.
-  backups = filterAttrs (_: b: b.repository or null != null || b.environmentFile or null != null)
-    (at [ "services" "restic" "backups" ] { });
+  # credentials of the exporter's unit. Of one whose address is in a file of its own (which the
+  # exporter's configuration cannot name) an environment file holds no address either.
+  all = at [ "services" "restic" "backups" ] { };
+  told = b: b.repository or null != null || (b.environmentFile or null != null && b.repositoryFile or null == null);
+  backups = filterAttrs (_: told) all;
   credential = name: "\${CREDENTIALS_DIRECTORY}/${name}";
   # "--keep-daily 7" as keep_daily = 7
   retention = options: lib.listToAttrs (concatMap
@@ -55,13 +57,13 @@ let
     // optionalAttrs (b.passwordFile or null != null) { password_file = credential "restic-${name}-password"; }
     // optionalAttrs (b.environmentFile or null != null) { environment_file = credential "restic-${name}-environment"; }
     // optionalAttrs (retention (b.pruneOpts or [ ]) != { }) { retention = retention b.pruneOpts; };
-  resticCredentials = lib.foldl' (all: name:
-    let b = backups.${name}; in all
+  resticCredentials = lib.foldl' (found: name:
+    let b = backups.${name}; in found
       // optionalAttrs (b.passwordFile or null != null) { "restic-${name}-password" = toString b.passwordFile; }
       // optionalAttrs (b.environmentFile or null != null) { "restic-${name}-environment" = toString b.environmentFile; }
   ) { } (builtins.attrNames backups);
 
-  jobs = optional (backups != { }) { units = "restic-backups-*.service"; }
+  jobs = optional (all != { }) { units = "restic-backups-*.service"; }
     ++ optional (enabled [ "services" "postgresqlBackup" ]) { units = "postgresqlBackup*.service"; };
 
   # Certificates: of the ACME client, and what servers are given.
@@ -88,7 +90,5 @@ in
     // optionalAttrs (at [ "boot" "zfs" "enabled" ] false) { zfs = { }; };
   credentials = resticCredentials;
   # Repositories whose address is in a file of its own: the exporter needs it written out.
-  skipped = builtins.attrNames (filterAttrs
-    (_: b: b.repository or null == null && b.environmentFile or null == null)
-    (at [ "services" "restic" "backups" ] { }));
+  skipped = builtins.attrNames (filterAttrs (_: b: !(told b)) all);
 }

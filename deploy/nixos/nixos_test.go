@@ -165,7 +165,7 @@ func TestDerive(t *testing.T) {
 			t.Errorf("no %s in %s", want, m.Settings)
 		}
 	}
-	for _, never := range []string{"grafana.service", "/never", "null", "/run/secrets"} {
+	for _, never := range []string{"hidden", "grafana.service", "/never", "null", "/run/secrets"} {
 		if bytes.Contains(m.Settings, []byte(never)) {
 			t.Errorf("%s in %s", never, m.Settings)
 		}
@@ -183,7 +183,7 @@ func TestDerive(t *testing.T) {
 	if got := m.Service.Environment["ARGS"]; got != "--web.listen-address=127.0.0.1:9847" {
 		t.Errorf("ARGS %s", got)
 	}
-	if len(m.Warnings) != 1 || !strings.Contains(m.Warnings[0], "hidden") {
+	if len(m.Warnings) != 2 || !strings.Contains(m.Warnings[0], "hidden ") || !strings.Contains(m.Warnings[1], "hiddenToo ") {
 		t.Errorf("warnings %v", m.Warnings)
 	}
 	if len(m.Prometheus.ScrapeConfigs) != 1 || len(m.Prometheus.RuleFiles) < 10 {

@@ -29,6 +29,7 @@
       };
       local = { repository = "/tank/restic"; passwordFile = "/run/secrets/restic-password"; environmentFile = null; };
       hidden = { repository = null; repositoryFile = "/run/secrets/where"; passwordFile = "/x"; environmentFile = null; };
+      hiddenToo = { repository = null; repositoryFile = "/run/secrets/where"; passwordFile = "/x"; environmentFile = "/run/secrets/aws-keys"; };
     };
   };
   security.acme.certs."acme.example.org".directory = "/var/lib/acme/acme.example.org";
