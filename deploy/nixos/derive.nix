@@ -89,6 +89,8 @@ in
     // optionalAttrs (files != [ ]) { certificate.files = files; }
     // optionalAttrs (at [ "boot" "zfs" "enabled" ] false) { zfs = { }; };
   credentials = resticCredentials;
+  # Certificates of the ACME client and their keys are readable to their groups only, 0640.
+  groups = lib.unique (mapAttrsToList (_: c: c.group or "acme") (at [ "security" "acme" "certs" ] { }));
   # Repositories whose address is in a file of its own: the exporter needs it written out.
   skipped = builtins.attrNames (filterAttrs (_: b: !(told b)) all);
 }

@@ -86,7 +86,7 @@ in
     groups = mkOption {
       type = types.listOf types.str;
       default = [ ];
-      description = "Groups that may read what is to be read, such as acme.";
+      description = "Groups that may read what is to be read; those of derived ACME certificates are added.";
     };
     extraFlags = mkOption {
       type = types.listOf types.str;
@@ -168,7 +168,7 @@ in
         reloadTriggers = [ config.environment.etc."vulcan_exporter.yml".source ];
         serviceConfig = {
           LoadCredential = lib.mapAttrsToList (name: path: "${name}:${path}") cfg.credentials;
-          SupplementaryGroups = cfg.groups;
+          SupplementaryGroups = lib.unique (cfg.groups ++ lib.optionals cfg.derive derived.groups);
         };
       };
     }

@@ -94,9 +94,10 @@ type machine struct {
 type service struct {
 	Environment   map[string]string
 	ServiceConfig struct {
-		LoadCredential []string
-		DeviceAllow    []string
-		PrivateUsers   any // false, or nothing
+		LoadCredential      []string
+		SupplementaryGroups []string
+		DeviceAllow         []string
+		PrivateUsers        any // false, or nothing
 	}
 }
 
@@ -138,6 +139,7 @@ func (m machine) load(t *testing.T) []string {
 func TestDerive(t *testing.T) {
 	m, fault := eval(t, "import ./testdata/host.nix", `{
 		prometheus = true;
+		groups = [ "mail" ];
 		settings.criticalservice.units = [ "mine.service" ];
 		settings.restic.interval = "2h";
 		settings.homeassistant = { url = "http://127.0.0.1:8123"; token_file = "\${CREDENTIALS_DIRECTORY}/hass"; };
@@ -173,6 +175,9 @@ func TestDerive(t *testing.T) {
 	credentials := []string{"hass:/run/secrets/hass", "restic-Audio-environment:/run/secrets/aws-keys", "restic-Audio-password:/run/secrets/restic-password", "restic-local-password:/run/secrets/restic-password"}
 	if got := m.Service.ServiceConfig.LoadCredential; !slices.Equal(got, credentials) {
 		t.Errorf("credentials %v, want %v", got, credentials)
+	}
+	if got := m.Service.ServiceConfig.SupplementaryGroups; !slices.Equal(got, []string{"mail", "nginx"}) {
+		t.Errorf("groups %v: those of the certificates are needed to read them", got)
 	}
 	if got := m.Service.ServiceConfig.DeviceAllow; !slices.Equal(got, []string{"/dev/zfs rw"}) {
 		t.Errorf("devices %v", got)

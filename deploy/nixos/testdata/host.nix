@@ -32,7 +32,7 @@
       hiddenToo = { repository = null; repositoryFile = "/run/secrets/where"; passwordFile = "/x"; environmentFile = "/run/secrets/aws-keys"; };
     };
   };
-  security.acme.certs."acme.example.org".directory = "/var/lib/acme/acme.example.org";
+  security.acme.certs."acme.example.org" = { directory = "/var/lib/acme/acme.example.org"; group = "nginx"; };
   virtualisation.oci-containers = { backend = "podman"; containers.litellm = { autoStart = true; }; };
   containers.secure-nginx.autoStart = true;
   boot.zfs = { enabled = true; package = "zfs"; };
