@@ -199,6 +199,26 @@ func TestDerive(t *testing.T) {
 	}
 }
 
+// TestCheckInBuild: the sandbox of a build has none of the host's files, which definitions must
+// match; all but restic is checked there.
+func TestCheckInBuild(t *testing.T) {
+	const definitions = `settings.restic.definitions = [ "/etc/systemd/system/restic-backups-*.service" ];`
+	for user, want := range map[string]string{
+		"{ }": "exporter check /nix/store/0-vulcan_exporter.yml\n",
+		"{ settings.restic.sources = [ { name = \"a\"; location = \"/a\"; } ]; }": "exporter check /nix/store/0-vulcan_exporter.yml\n",
+		"{ " + definitions + " }": "exporter check /nix/store/0-without-restic.yml\n",
+	} {
+		m, fault := eval(t, "{ }", user)
+		if fault != "" || !strings.Contains(m.Check, want) || !strings.Contains(m.Check, "cp /nix/store/0-vulcan_exporter.yml $out") {
+			t.Errorf("%s: %s%s, want %s", user, m.Check, fault, want)
+		}
+	}
+	m, fault := eval(t, "{ }", "{ derive = false; "+definitions+" }")
+	if fault != "" || strings.Contains(m.Check, " check ") {
+		t.Errorf("nothing to check, and %s%s", m.Check, fault)
+	}
+}
+
 // TestRefused: what the types, the assertions and nothing else catch.
 func TestRefused(t *testing.T) {
 	for user, want := range map[string]string{

@@ -62,6 +62,7 @@ let
     mkMerge = defs: { _merge = defs; };
     optional = cond: x: if cond then [ x ] else [ ];
     optionals = cond: list: if cond then list else [ ];
+    optionalString = cond: text: if cond then text else "";
     optionalAttrs = cond: x: if cond then x else { };
     filterAttrs = f: set: listToAttrs (concatMap (n: if f n set.${n} then [{ name = n; value = set.${n}; }] else [ ]) (attrNames set));
     mapAttrsToList = f: set: map (n: f n set.${n}) (attrNames set);
