@@ -30,7 +30,7 @@ func TestConfig(t *testing.T) {
 	}
 	for _, test := range []struct{ yaml, want string }{
 		{"user: nobody-of-this-name", `test.yml:2:9: systemd.user: user "nobody-of-this-name" is not known`},
-		{"include: '('", "test.yml:2:12: systemd.include: expected a regular expression: error parsing regexp: missing closing ): `^(?:()$`"},
+		{"include: '('", "test.yml:2:12: systemd.include: expected a regular expression: error parsing regexp: missing closing ): `(`"},
 	} {
 		if _, err := load(test.yaml); err == nil || err.Error() != test.want {
 			t.Errorf("%s:\n got %v\nwant %s", test.yaml, err, test.want)
