@@ -40,8 +40,8 @@ let
   # credentials of the exporter's unit. Of one whose address is in a file of its own (which the
   # exporter's configuration cannot name) an environment file holds no address either.
   all = at [ "services" "restic" "backups" ] { };
+  # Such a one is a source where the user's settings name it.
   told = b: b.repository or null != null || (b.environmentFile or null != null && b.repositoryFile or null == null);
-  backups = filterAttrs (_: told) all;
   credential = name: "\${CREDENTIALS_DIRECTORY}/${name}";
   # "--keep-daily 7" as keep_daily = 7
   retention = options: lib.listToAttrs (concatMap
@@ -58,10 +58,10 @@ let
     // optionalAttrs (b.environmentFile or null != null) { environment_file = credential "restic-${name}-environment"; }
     // optionalAttrs (retention (b.pruneOpts or [ ]) != { }) { retention = retention b.pruneOpts; };
   resticCredentials = lib.foldl' (found: name:
-    let b = backups.${name}; in found
+    let b = all.${name}; in found
       // optionalAttrs (b.passwordFile or null != null) { "restic-${name}-password" = toString b.passwordFile; }
       // optionalAttrs (b.environmentFile or null != null) { "restic-${name}-environment" = toString b.environmentFile; }
-  ) { } (builtins.attrNames backups);
+  ) { } (builtins.attrNames all);
 
   jobs = optional (all != { }) { units = "restic-backups-*.service"; }
     ++ optional (enabled [ "services" "postgresqlBackup" ]) { units = "postgresqlBackup*.service"; };
@@ -85,12 +85,12 @@ in
   settings = { systemd = { }; }
     // optionalAttrs (critical != [ ]) { criticalservice.units = critical; }
     // optionalAttrs (jobs != [ ]) { backup.jobs = jobs; }
-    // optionalAttrs (backups != { }) { restic.sources = mapAttrsToList source backups; }
     // optionalAttrs (files != [ ]) { certificate.files = files; }
     // optionalAttrs (at [ "boot" "zfs" "enabled" ] false) { zfs = { }; };
+  repositories = builtins.mapAttrs source all;
   credentials = resticCredentials;
   # Certificates of the ACME client and their keys are readable to their groups only, 0640.
   groups = lib.unique (mapAttrsToList (_: c: c.group or "acme") (at [ "security" "acme" "certs" ] { }));
-  # Repositories whose address is in a file of its own: the exporter needs it written out.
+  # Repositories whose address the exporter's configuration has to tell.
   skipped = builtins.attrNames (filterAttrs (_: b: !(told b)) all);
 }

@@ -21,6 +21,23 @@ let
     if builtins.isAttrs value then lib.mapAttrs (_: clean) (lib.filterAttrs (_: v: v != null) value)
     else if builtins.isList value then map clean value
     else value;
+  # The user's sources over the derived repositories of the same names. Two of the user's of one
+  # name stay two, which is told.
+  withRepositories = all:
+    let
+      restic = clean (if all.restic or null == null then { } else all.restic);
+      users = restic.sources or [ ];
+      of = name: builtins.filter (s: s.name == name) users;
+      over = name: repository:
+        let said = builtins.head (of name); in
+        if builtins.length (of name) != 1 then repository
+        else lib.recursiveUpdate (builtins.removeAttrs repository (lib.optional (said ? password_command) "password_file")) said;
+      known = lib.filterAttrs (name: _: of name != [ ] || !(builtins.elem name derived.skipped)) derived.repositories;
+      sources = lib.mapAttrsToList over known
+        ++ builtins.filter (s: !(known ? ${s.name}) || builtins.length (of s.name) != 1) users;
+    in
+    if !cfg.derive || known == { } then all else all // { restic = restic // { inherit sources; }; };
+
   settings = clean cfg.settings;
   text = builtins.toJSON settings;
 
@@ -73,7 +90,8 @@ in
           collectors;
       };
       default = { };
-      description = "Configuration; a collector runs if and only if its key is set.";
+      apply = withRepositories;
+      description = "Configuration; a collector runs if and only if its key is set. A source of a derived restic repository's name sets its keys: { name = \"home\"; max_age = \"8d\"; }.";
     };
     derive = mkOption {
       type = types.bool;
@@ -114,8 +132,12 @@ in
 
   config = mkIf cfg.enable (mkMerge [
     (mkIf cfg.derive {
-      services.vulcan-exporter = { inherit (derived) settings credentials; };
-      warnings = map (name: "services.vulcan-exporter: restic backup ${name} has its repository in a file; name it in settings.restic.sources.") derived.skipped;
+      services.vulcan-exporter = {
+        inherit (derived) settings;
+        credentials = lib.filterAttrs (name: _: builtins.elem name wanted) derived.credentials;
+      };
+      warnings = map (name: "services.vulcan-exporter: restic backup ${name} has its repository in a file; set settings.restic.sources = [ { name = \"${name}\"; location = ...; } ].")
+        (builtins.filter (name: !(builtins.any (s: s.name == name) (settings.restic.sources or [ ]))) derived.skipped);
     })
     (mkIf (derived.zfs && cfg.derive) {
       systemd.services.vulcan-exporter = {

@@ -199,6 +199,53 @@ func TestDerive(t *testing.T) {
 	}
 }
 
+// TestDerivedSource: what the user says of a derived repository is laid over what is derived.
+func TestDerivedSource(t *testing.T) {
+	m, fault := eval(t, "import ./testdata/host.nix", `{
+		settings.restic.sources = [
+			{ name = "Audio"; max_age = "3d"; retention.keep_daily = 3; expect = [ { host = "studio"; } ]; }
+			{ name = "local"; password_command = "pass restic"; }
+			{ name = "hidden"; location = "/tank/hidden"; }
+			{ name = "other"; location = "/tank/other"; password_command = "pass other"; }
+		];
+	}`)
+	if fault != "" || len(m.Failed) > 0 {
+		t.Fatal(fault, m.Failed)
+	}
+	m.load(t)
+	var got struct {
+		Restic struct{ Sources []json.RawMessage }
+	}
+	if err := json.Unmarshal(m.Settings, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`{"environment_file":"${CREDENTIALS_DIRECTORY}/restic-Audio-environment","expect":[{"host":"studio"}],"location":"s3:s3.example.org/backups-audio","max_age":"3d","name":"Audio","password_file":"${CREDENTIALS_DIRECTORY}/restic-Audio-password","retention":{"keep_daily":3,"keep_weekly":5}}`,
+		`{"location":"/tank/hidden","name":"hidden","password_file":"${CREDENTIALS_DIRECTORY}/restic-hidden-password"}`,
+		`{"location":"/tank/restic","name":"local","password_command":"pass restic"}`,
+		`{"location":"/tank/other","name":"other","password_command":"pass other"}`,
+	}
+	for i, source := range got.Restic.Sources {
+		if i >= len(want) || string(source) != want[i] {
+			t.Errorf("source %d: %s", i, source)
+		}
+	}
+	if len(got.Restic.Sources) != len(want) {
+		t.Errorf("%d sources, want %d", len(got.Restic.Sources), len(want))
+	}
+	credentials := []string{"restic-Audio-environment:/run/secrets/aws-keys", "restic-Audio-password:/run/secrets/restic-password", "restic-hidden-password:/x"}
+	if got := m.Service.ServiceConfig.LoadCredential; !slices.Equal(got, credentials) {
+		t.Errorf("credentials %v, want %v: what no source names is not handed over", got, credentials)
+	}
+	if len(m.Warnings) != 1 || !strings.Contains(m.Warnings[0], "hiddenToo ") {
+		t.Errorf("warnings %v", m.Warnings)
+	}
+	m, fault = eval(t, "import ./testdata/host.nix", `{ settings.restic.sources = [ { name = "local"; } { name = "local"; } ]; }`)
+	if fault != "" || len(m.Failed) != 1 || !strings.Contains(m.Failed[0], "two sources of the same name in restic") {
+		t.Errorf("%v %s", m.Failed, fault)
+	}
+}
+
 // TestCheckInBuild: the sandbox of a build has none of the host's files, which definitions must
 // match; all but restic is checked there.
 func TestCheckInBuild(t *testing.T) {

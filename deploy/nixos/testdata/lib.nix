@@ -36,10 +36,10 @@ let
   isSet = def: if isIf def then isSet def.content else isAttrs def;
 
   isOption = node: isAttrs node && (node._type or "") == "option";
-  evalOption = path: option: defs:
+  evalOption = path: option: defs: (option.apply or (x: x)) (
     if concatMap flat defs == [ ]
     then (if option ? default then option.default else throw "option ${show path} is used and not defined")
-    else option.type.merge path defs;
+    else option.type.merge path defs);
   # The tree is told apart before conditions are decided, the value of an option after.
   evalTree = path: freeform: tree: raw:
     let
@@ -74,6 +74,10 @@ let
     hasSuffix = p: s:
       let n = builtins.stringLength s; k = builtins.stringLength p;
       in n >= k && builtins.substring (n - k) k s == p;
+    recursiveUpdate = a: b:
+      if isAttrs a && isAttrs b
+      then a // mapAttrs (n: v: if a ? ${n} then lib.recursiveUpdate a.${n} v else v) b
+      else b;
     unique = foldl' (seen: x: if builtins.elem x seen then seen else seen ++ [ x ]) [ ];
     toInt = s: builtins.fromJSON s;
     types = {
