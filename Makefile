@@ -98,7 +98,10 @@ EPOCH = SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}
 
 deb: build .tools/built/nfpm ## The Debian package dist/*.deb, the same bytes for the same commit.
 	@mkdir -p dist && rm -f dist/*.deb
-	$(EPOCH) test/release/deb.sh vulcan_exporter "$$(go env GOARCH)" '$(VERSION)' dist/
+	@# With GOARCH of another machine its pages still have to be printed here.
+	host=vulcan_exporter; if [[ $$(go env GOARCH) != $$(go env GOHOSTARCH) ]]; then \
+		host=$$(mktemp); trap 'rm -f "$$host"' EXIT; GOARCH= CGO_ENABLED=0 go build -o $$host ./cmd/vulcan_exporter; fi; \
+	$(EPOCH) test/release/deb.sh vulcan_exporter "$$(go env GOARCH)" '$(VERSION)' dist/ "$$host"
 
 sbom: build ## What the binary is made of, CycloneDX, into dist/vulcan_exporter.cdx.json.
 	@mkdir -p dist
