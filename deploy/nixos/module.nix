@@ -38,6 +38,11 @@ let
     in
     if !cfg.derive || known == { } then all else all // { restic = restic // { inherit sources; }; };
 
+  # The home of a system's user is no folder to write to; restic's cache goes into the unit's.
+  withCache = all:
+    if all.restic or null == null then all
+    else all // { restic = { cache_dir = "\${CACHE_DIRECTORY}"; } // clean all.restic; };
+
   settings = clean cfg.settings;
   text = builtins.toJSON settings;
 
@@ -90,7 +95,7 @@ in
           collectors;
       };
       default = { };
-      apply = withRepositories;
+      apply = all: withCache (withRepositories all);
       description = "Configuration; a collector runs if and only if its key is set. A source of a derived restic repository's name sets its keys: { name = \"home\"; max_age = \"8d\"; }.";
     };
     derive = mkOption {

@@ -124,6 +124,7 @@ func eval(t *testing.T, host, user string) (machine, string) {
 func (m machine) load(t *testing.T) []string {
 	t.Helper()
 	t.Setenv("CREDENTIALS_DIRECTORY", "/run/credentials/vulcan-exporter.service")
+	t.Setenv("CACHE_DIRECTORY", "/var/cache/vulcan_exporter")
 	sources, err := collector.Load("vulcan_exporter.yml", m.Settings, collectors.All())
 	if err != nil {
 		t.Fatalf("the exporter refuses what Nix made: %v\n%s", err, m.Settings)
@@ -243,6 +244,30 @@ func TestDerivedSource(t *testing.T) {
 	m, fault = eval(t, "import ./testdata/host.nix", `{ settings.restic.sources = [ { name = "local"; } { name = "local"; } ]; }`)
 	if fault != "" || len(m.Failed) != 1 || !strings.Contains(m.Failed[0], "two sources of the same name in restic") {
 		t.Errorf("%v %s", m.Failed, fault)
+	}
+}
+
+// TestCache: the service's home is no folder; restic's cache is in that of the unit.
+func TestCache(t *testing.T) {
+	unit, err := os.ReadFile("../systemd/vulcan-exporter.service")
+	if err != nil || !bytes.Contains(unit, []byte("\nCacheDirectory=vulcan_exporter\n")) {
+		t.Fatalf("the unit has no folder for a cache: %v", err)
+	}
+	for _, test := range []struct{ host, user, want string }{
+		{"import ./testdata/host.nix", "{ }", `"cache_dir":"${CACHE_DIRECTORY}"`},
+		{"{ }", `{ settings.restic.sources = [ { name = "a"; location = "/a"; password_command = "x"; } ]; }`, `"cache_dir":"${CACHE_DIRECTORY}"`},
+		{"import ./testdata/host.nix", `{ settings.restic.cache_dir = "/var/cache/mine"; }`, `"cache_dir":"/var/cache/mine"`},
+		{"{ }", "{ }", `{"systemd":{}}`},
+	} {
+		m, fault := eval(t, test.host, test.user)
+		if fault != "" || !bytes.Contains(m.Settings, []byte(test.want)) || bytes.Count(m.Settings, []byte("cache_dir")) > 1 {
+			t.Errorf("%s %s: %s%s, want %s", test.host, test.user, m.Settings, fault, test.want)
+			continue
+		}
+		m.load(t)
+		if strings.Contains(m.Check, " check ") && !strings.Contains(m.Check, " CACHE_DIRECTORY=") {
+			t.Errorf("the build's check has no CACHE_DIRECTORY: %s", m.Check)
+		}
 	}
 }
 
