@@ -8,6 +8,14 @@
 # Units, restic repositories and certificates come from the host's own configuration
 # (derive.nix); what is said in settings is added to that. The sandbox is that of
 # deploy/systemd/vulcan-exporter.service, which the package installs.
+#
+# What only another user may read is an instance's, vulcan-exporter@USER.service with the sandbox of
+# deploy/systemd/vulcan-exporter@.service, and with an address of its own:
+#
+#   services.vulcan-exporter.instances.root = {
+#     listenAddresses = [ "127.0.0.1:9848" ];
+#     settings.restic.definitions = [ "/etc/systemd/system/restic-backups-*.service" ];
+#   };
 { config, lib, pkgs, ... }:
 let
   inherit (lib) mkEnableOption mkIf mkMerge mkOption types;
@@ -43,17 +51,18 @@ let
     if all.restic or null == null then all
     else all // { restic = { cache_dir = "\${CACHE_DIRECTORY}"; } // clean all.restic; };
 
-  settings = clean cfg.settings;
-  text = builtins.toJSON settings;
-
   # The file, and whether it is checked: what is wrong fails the build of the system, with line and
-  # column, not the service. A build sees none of the host's files, but the files that
-  # restic.definitions match are read with the configuration: with them all but restic is checked.
+  # column, not the service. A build has none of the host's files and users, but what
+  # restic.definitions match and the users of mbsync and systemd are looked up with the
+  # configuration: with them all but that collector is checked.
   file = name: settings:
     let
       raw = format.generate name settings;
-      some = if settings.restic.definitions or [ ] == [ ] then settings else builtins.removeAttrs settings [ "restic" ];
-      seen = if some == settings then raw else format.generate "without-restic.yml" some;
+      users = all: builtins.any (s: s ? user) ([ all ] ++ all.sources or [ ]);
+      left = lib.optional (settings.restic.definitions or [ ] != [ ]) "restic"
+        ++ builtins.filter (name: users (settings.${name} or { })) [ "mbsync" "systemd" ];
+      some = builtins.removeAttrs settings left;
+      seen = if left == [ ] then raw else format.generate "without-${builtins.concatStringsSep "-" left}.yml" some;
     in
     if !cfg.checkConfig then raw else pkgs.runCommandLocal name { } ''
       export CREDENTIALS_DIRECTORY=/run/credentials CACHE_DIRECTORY=/var/cache STATE_DIRECTORY=/var/lib
@@ -61,16 +70,100 @@ let
       cp ${raw} $out
     '';
 
-  # Names after ''${CREDENTIALS_DIRECTORY}/ anywhere in the settings.
-  wanted = lib.unique (map builtins.head (builtins.filter builtins.isList
-    (builtins.split "[$][{]CREDENTIALS_DIRECTORY[}]/([A-Za-z0-9._@-]+)" text)));
-  missing = builtins.filter (name: !(cfg.credentials ? ${name})) wanted;
-  unknown = builtins.filter (name: !(collectors ? ${name})) (builtins.attrNames settings);
-  repeated = builtins.filter
-    (name:
-      let names = map (s: s.name) (settings.${name}.sources or [ ]);
-      in builtins.length names != builtins.length (lib.unique names))
-    (builtins.attrNames settings);
+  # One exporter of the host: its options and where they are, the unit and the file of its own.
+  exporter = option: unit: name: cfg:
+    let
+      settings = clean cfg.settings;
+      # Names after ''${CREDENTIALS_DIRECTORY}/ anywhere in the settings.
+      wanted = lib.unique (map builtins.head (builtins.filter builtins.isList
+        (builtins.split "[$][{]CREDENTIALS_DIRECTORY[}]/([A-Za-z0-9._@-]+)" (builtins.toJSON settings))));
+      missing = builtins.filter (name: !(cfg.credentials ? ${name})) wanted;
+      unknown = builtins.filter (name: !(collectors ? ${name})) (builtins.attrNames settings);
+      repeated = builtins.filter
+        (name:
+          let names = map (s: s.name) (settings.${name}.sources or [ ]);
+          in builtins.length names != builtins.length (lib.unique names))
+        (builtins.attrNames settings);
+    in
+    {
+      inherit unit name settings wanted;
+      inherit (cfg) groups;
+      file = file (builtins.replaceStrings [ "/" ] [ "-" ] name) settings;
+      assertions = [
+        {
+          assertion = settings != { };
+          message = "${option}: nothing to watch; set a collector in settings.";
+        }
+        {
+          assertion = cfg.listenAddresses != [ ];
+          message = "${option}.listenAddresses: no address.";
+        }
+        {
+          assertion = unknown == [ ];
+          message = "${option}.settings: unknown collectors ${toString unknown}; expected ${toString (builtins.attrNames collectors)}.";
+        }
+        {
+          assertion = missing == [ ];
+          message = "${option}.credentials: the settings name ${toString missing}, which are not there.";
+        }
+        {
+          assertion = repeated == [ ];
+          message = "${option}.settings: two sources of the same name in ${toString repeated}.";
+        }
+      ];
+      service = {
+        wantedBy = [ "multi-user.target" ];
+        path = lib.optional (settings ? restic) pkgs.restic;
+        # The unit's arguments; words of ARGS are split at spaces.
+        environment.ARGS = toString (map (a: "--web.listen-address=${a}") cfg.listenAddresses ++ cfg.extraFlags);
+        reloadTriggers = [ config.environment.etc.${name}.source ];
+        serviceConfig.LoadCredential = lib.mapAttrsToList (name: path: "${name}:${path}") cfg.credentials;
+      };
+    };
+  main = exporter "services.vulcan-exporter" "vulcan-exporter" "vulcan_exporter.yml" cfg;
+  instances = lib.mapAttrsToList
+    (user: exporter "services.vulcan-exporter.instances.${user}" "vulcan-exporter@${user}" "vulcan_exporter/${user}.yml")
+    cfg.instances;
+  inherit (main) settings wanted;
+
+  addresses = cfg.listenAddresses ++ builtins.concatLists (lib.mapAttrsToList (_: i: i.listenAddresses) cfg.instances);
+  shared = builtins.filter (a: builtins.length (builtins.filter (b: a == b) addresses) > 1) (lib.unique addresses);
+
+  zfsService = {
+    path = [ config.boot.zfs.package ];
+    serviceConfig = {
+      PrivateDevices = false;
+      DevicePolicy = "closed";
+      DeviceAllow = [ "/dev/zfs rw" ];
+      # In a user namespace OpenZFS 2.2 and later show no pool, and no error.
+      PrivateUsers = false;
+    };
+  };
+
+  settingsType = types.submodule {
+    freeformType = format.type;
+    options = lib.mapAttrs
+      (_: collector: mkOption {
+        type = types.nullOr (types.submodule {
+          freeformType = format.type;
+          inherit (collector) options;
+        });
+        default = null;
+        description = collector.summary;
+      })
+      collectors;
+  };
+  # What the exporter and each of its instances have.
+  credentials = mkOption {
+    type = types.attrsOf types.str;
+    default = { };
+    description = "Secrets by name: files of root's that the settings name as \${CREDENTIALS_DIRECTORY}/NAME.";
+  };
+  extraFlags = mkOption {
+    type = types.listOf types.str;
+    default = [ ];
+    description = "Further arguments, such as --web.config.file=/etc/vulcan_exporter/web.yml.";
+  };
 in
 {
   options.services.vulcan-exporter = {
@@ -81,19 +174,7 @@ in
       description = "The package.";
     };
     settings = mkOption {
-      type = types.submodule {
-        freeformType = format.type;
-        options = lib.mapAttrs
-          (_: collector: mkOption {
-            type = types.nullOr (types.submodule {
-              freeformType = format.type;
-              inherit (collector) options;
-            });
-            default = null;
-            description = collector.summary;
-          })
-          collectors;
-      };
+      type = settingsType;
       default = { };
       apply = all: withCache (withRepositories all);
       description = "Configuration; a collector runs if and only if its key is set. A source of a derived restic repository's name sets its keys: { name = \"home\"; max_age = \"8d\"; }.";
@@ -103,11 +184,7 @@ in
       default = true;
       description = "Add what the host's configuration tells: enabled services, restic backups, certificates, containers, ZFS.";
     };
-    credentials = mkOption {
-      type = types.attrsOf types.str;
-      default = { };
-      description = "Secrets by name: files of root's that the settings name as \${CREDENTIALS_DIRECTORY}/NAME.";
-    };
+    inherit credentials extraFlags;
     listenAddresses = mkOption {
       type = types.listOf types.str;
       default = [ "127.0.0.1:9847" ];
@@ -118,20 +195,39 @@ in
       default = [ ];
       description = "Groups that may read what is to be read; those of derived ACME certificates are added.";
     };
-    extraFlags = mkOption {
-      type = types.listOf types.str;
-      default = [ ];
-      description = "Further arguments, such as --web.config.file=/etc/vulcan_exporter/web.yml.";
+    instances = mkOption {
+      type = types.attrsOf (types.submodule {
+        options = {
+          inherit credentials extraFlags;
+          settings = mkOption {
+            type = settingsType;
+            default = { };
+            apply = withCache;
+            description = "Configuration of the instance, /etc/vulcan_exporter/USER.yml; nothing is derived.";
+          };
+          listenAddresses = mkOption {
+            type = types.listOf types.str;
+            description = "Addresses to listen on, such as 127.0.0.1:9848; no other instance's.";
+          };
+          groups = mkOption {
+            type = types.listOf types.str;
+            default = [ ];
+            description = "Groups of the service beside the user's own.";
+          };
+        };
+      });
+      default = { };
+      description = "Further exporters by the user that they run as, vulcan-exporter@USER.service, for what that user alone may read: root for local restic repositories and the system's Podman socket, alice for her user manager, Maildirs and containers. Root's has the right to read all files, and to write none.";
     };
     checkConfig = mkOption {
       type = types.bool;
       default = true;
-      description = "Check the configuration when the system is built; restic only without definitions, which are files of the host.";
+      description = "Check the configuration when the system is built; all but restic with definitions, and mbsync and systemd with a user, which are the host's.";
     };
     prometheus = mkOption {
       type = types.bool;
       default = false;
-      description = "Let this host's Prometheus scrape the exporter and load its rules.";
+      description = "Let this host's Prometheus scrape the exporter and its instances, and load the rules.";
     };
   };
 
@@ -145,44 +241,23 @@ in
         (builtins.filter (name: !(builtins.any (s: s.name == name) (settings.restic.sources or [ ]))) derived.skipped);
     })
     (mkIf (derived.zfs && cfg.derive) {
-      systemd.services.vulcan-exporter = {
-        path = [ config.boot.zfs.package ];
-        serviceConfig = {
-          PrivateDevices = false;
-          DevicePolicy = "closed";
-          DeviceAllow = [ "/dev/zfs rw" ];
-          # In a user namespace OpenZFS 2.2 and later show no pool, and no error.
-          PrivateUsers = false;
-        };
-      };
+      systemd.services.vulcan-exporter = zfsService;
     })
     (mkIf cfg.prometheus {
       services.prometheus = {
         scrapeConfigs = [{
           job_name = "vulcan_exporter";
-          static_configs = [{ targets = cfg.listenAddresses; }];
+          static_configs = [{ targets = addresses; }];
         }];
         ruleFiles = map (name: "${cfg.package}/share/vulcan_exporter/alerts/${name}")
           (builtins.filter (lib.hasSuffix ".yml") (builtins.attrNames (builtins.readDir ../../alerts)));
       };
     })
     {
-      assertions = [
+      assertions = main.assertions ++ builtins.concatMap (i: i.assertions) instances ++ [
         {
-          assertion = settings != { };
-          message = "services.vulcan-exporter: nothing to watch; set a collector in settings.";
-        }
-        {
-          assertion = unknown == [ ];
-          message = "services.vulcan-exporter.settings: unknown collectors ${toString unknown}; expected ${toString (builtins.attrNames collectors)}.";
-        }
-        {
-          assertion = missing == [ ];
-          message = "services.vulcan-exporter.credentials: the settings name ${toString missing}, which are not there.";
-        }
-        {
-          assertion = repeated == [ ];
-          message = "services.vulcan-exporter.settings: two sources of the same name in ${toString repeated}.";
+          assertion = shared == [ ];
+          message = "services.vulcan-exporter: ${toString shared} is listened on by more than one; set listenAddresses.";
         }
       ];
       users.users.vulcan-exporter = {
@@ -191,20 +266,26 @@ in
         description = "Prometheus exporter";
       };
       users.groups.vulcan-exporter = { };
-      environment.etc."vulcan_exporter.yml".source = file "vulcan_exporter.yml" settings;
+      environment.etc = lib.listToAttrs (map (e: { inherit (e) name; value.source = e.file; }) ([ main ] ++ instances));
       environment.systemPackages = [ cfg.package ];
       systemd.packages = [ cfg.package ];
-      systemd.services.vulcan-exporter = {
-        wantedBy = [ "multi-user.target" ];
-        path = lib.optional (settings ? restic) pkgs.restic;
-        # The unit's arguments; words of ARGS are split at spaces.
-        environment.ARGS = toString (map (a: "--web.listen-address=${a}") cfg.listenAddresses ++ cfg.extraFlags);
-        reloadTriggers = [ config.environment.etc."vulcan_exporter.yml".source ];
-        serviceConfig = {
-          LoadCredential = lib.mapAttrsToList (name: path: "${name}:${path}") cfg.credentials;
-          SupplementaryGroups = lib.unique (cfg.groups ++ lib.optionals cfg.derive derived.groups);
-        };
-      };
+      systemd.services.vulcan-exporter = mkMerge [
+        main.service
+        { serviceConfig.SupplementaryGroups = lib.unique (cfg.groups ++ lib.optionals cfg.derive derived.groups); }
+      ];
+    }
+    {
+      systemd.services = lib.listToAttrs (map
+        (i: {
+          name = i.unit;
+          value = mkMerge [
+            i.service
+            # The rest of the unit, and its sandbox, is the packaged template's.
+            { overrideStrategy = "asDropin"; serviceConfig.SupplementaryGroups = i.groups; }
+            (lib.optionalAttrs (i.settings ? zfs) zfsService)
+          ];
+        })
+        instances);
     }
   ]);
 }

@@ -85,6 +85,9 @@ type machine struct {
 	Warnings   []string
 	Check      string
 	Service    service
+	Services   map[string]service
+	Checks     map[string]string
+	Texts      map[string]json.RawMessage // settings of instances
 	Prometheus struct {
 		ScrapeConfigs []map[string]any
 		RuleFiles     []string
@@ -92,8 +95,11 @@ type machine struct {
 }
 
 type service struct {
-	Environment   map[string]string
-	ServiceConfig struct {
+	OverrideStrategy string
+	WantedBy         []string
+	Tools            []string
+	Environment      map[string]string
+	ServiceConfig    struct {
 		LoadCredential      []string
 		SupplementaryGroups []string
 		DeviceAllow         []string
@@ -271,13 +277,88 @@ func TestCache(t *testing.T) {
 	}
 }
 
+// TestInstances: each user has the instance of the packaged template, with a file, an address and
+// credentials of its own; nothing of the template's sandbox is replaced.
+func TestInstances(t *testing.T) {
+	m, fault := eval(t, "{ }", `{
+		prometheus = true;
+		instances.root = {
+			listenAddresses = [ "127.0.0.1:9848" ];
+			settings.restic.definitions = [ "/etc/systemd/system/restic-backups-*.service" ];
+			settings.container = { };
+			credentials.key = "/run/secrets/key";
+			extraFlags = [ "--web.enable-lifecycle" ];
+		};
+		instances.alice = {
+			listenAddresses = [ "127.0.0.1:9849" ];
+			groups = [ "mail" ];
+			settings.systemd.user = "alice";
+			settings.mbsync = { };
+		};
+	}`)
+	if fault != "" || len(m.Failed) > 0 {
+		t.Fatal(fault, m.Failed)
+	}
+	if len(m.Services) != 3 {
+		t.Errorf("services %v", m.Services)
+	}
+	root, alice := m.Services["vulcan-exporter@root"], m.Services["vulcan-exporter@alice"]
+	for name, s := range map[string]service{"root": root, "alice": alice} {
+		// The template is the package's: a whole unit in its place would be without its sandbox.
+		if s.OverrideStrategy != "asDropin" || !slices.Equal(s.WantedBy, []string{"multi-user.target"}) {
+			t.Errorf("%s: %+v", name, s)
+		}
+		if len(s.ServiceConfig.DeviceAllow) > 0 || s.ServiceConfig.PrivateUsers != nil {
+			t.Errorf("%s: the sandbox is opened: %+v", name, s)
+		}
+	}
+	if got := root.Environment["ARGS"]; got != "--web.listen-address=127.0.0.1:9848 --web.enable-lifecycle" {
+		t.Errorf("ARGS %s", got)
+	}
+	if got := alice.Environment["ARGS"]; got != "--web.listen-address=127.0.0.1:9849" {
+		t.Errorf("ARGS %s", got)
+	}
+	if got := root.ServiceConfig.LoadCredential; !slices.Equal(got, []string{"key:/run/secrets/key"}) || len(root.Tools) != 1 {
+		t.Errorf("root: %+v", root)
+	}
+	if got := alice.ServiceConfig.SupplementaryGroups; !slices.Equal(got, []string{"mail"}) || len(alice.Tools) != 0 {
+		t.Errorf("alice: %+v", alice)
+	}
+	if !strings.Contains(m.Checks["vulcan_exporter/root.yml"], "check /nix/store/0-without-restic.yml") ||
+		!strings.Contains(m.Checks["vulcan_exporter/alice.yml"], "check /nix/store/0-without-systemd.yml") {
+		t.Errorf("files %v", m.Checks)
+	}
+	if got := string(m.Texts["root"]); got != `{"container":{},"restic":{"cache_dir":"${CACHE_DIRECTORY}","definitions":["/etc/systemd/system/restic-backups-*.service"]}}` {
+		t.Errorf("root's settings: %s", got)
+	}
+	targets, _ := json.Marshal(m.Prometheus.ScrapeConfigs[0]["static_configs"])
+	if string(targets) != `[{"targets":["127.0.0.1:9847","127.0.0.1:9849","127.0.0.1:9848"]}]` {
+		t.Errorf("targets %s", targets)
+	}
+}
+
+// TestInstanceZFS: the device is an instance's that asks ZFS.
+func TestInstanceZFS(t *testing.T) {
+	m, fault := eval(t, "import ./testdata/host.nix", `{ derive = false; settings.systemd = { }; instances.root = { listenAddresses = [ "[::1]:1" ]; settings.zfs = { }; }; }`)
+	if fault != "" || len(m.Failed) > 0 {
+		t.Fatal(fault, m.Failed)
+	}
+	if got := m.Services["vulcan-exporter@root"]; !slices.Equal(got.ServiceConfig.DeviceAllow, []string{"/dev/zfs rw"}) || got.ServiceConfig.PrivateUsers != false {
+		t.Errorf("%+v", got)
+	}
+	if len(m.Service.ServiceConfig.DeviceAllow) > 0 {
+		t.Errorf("%+v", m.Service)
+	}
+}
+
 // TestCheckInBuild: the sandbox of a build has none of the host's files, which definitions must
 // match; all but restic is checked there.
 func TestCheckInBuild(t *testing.T) {
 	const definitions = `settings.restic.definitions = [ "/etc/systemd/system/restic-backups-*.service" ];`
 	for user, want := range map[string]string{
 		"{ }": "exporter check /nix/store/0-vulcan_exporter.yml\n",
-		"{ settings.restic.sources = [ { name = \"a\"; location = \"/a\"; } ]; }": "exporter check /nix/store/0-vulcan_exporter.yml\n",
+		"{ settings.restic.sources = [ { name = \"a\"; location = \"/a\"; } ]; }":                                         "exporter check /nix/store/0-vulcan_exporter.yml\n",
+		`{ settings.systemd.sources = [ { name = "a"; user = "a"; } ]; settings.mbsync.user = "a"; settings.zfs = { }; }`: "exporter check /nix/store/0-without-mbsync-systemd.yml\n",
 		"{ " + definitions + " }": "exporter check /nix/store/0-without-restic.yml\n",
 	} {
 		m, fault := eval(t, "{ }", user)
@@ -307,8 +388,12 @@ func TestRefused(t *testing.T) {
 	for user, want := range map[string]string{
 		`{ derive = false; }`:           "nothing to watch",
 		`{ settings.barometer = { }; }`: "unknown collectors barometer",
-		`{ settings.homeassistant.token_file = "\${CREDENTIALS_DIRECTORY}/hass"; }`:                           "the settings name hass",
-		`{ settings.redis.sources = [ { name = "a"; address = "x:1"; } { name = "a"; address = "y:1"; } ]; }`: "two sources of the same name in redis",
+		`{ settings.homeassistant.token_file = "\${CREDENTIALS_DIRECTORY}/hass"; }`:                                                     "the settings name hass",
+		`{ settings.redis.sources = [ { name = "a"; address = "x:1"; } { name = "a"; address = "y:1"; } ]; }`:                           "two sources of the same name in redis",
+		`{ instances.alice = { listenAddresses = [ "127.0.0.1:9847" ]; settings.mbsync = { }; }; }`:                                     "127.0.0.1:9847",
+		`{ instances.alice = { listenAddresses = [ ]; settings.mbsync = { }; }; }`:                                                      "instances.alice.listenAddresses: no address",
+		`{ instances.alice.listenAddresses = [ "127.0.0.1:1" ]; }`:                                                                      "instances.alice: nothing to watch",
+		`{ instances.alice = { listenAddresses = [ "127.0.0.1:1" ]; settings.redis.password_file = "\${CREDENTIALS_DIRECTORY}/p"; }; }`: "instances.alice.credentials: the settings name p",
 	} {
 		m, fault := eval(t, "{ }", user)
 		if fault != "" || len(m.Failed) != 1 || !strings.Contains(m.Failed[0], want) {

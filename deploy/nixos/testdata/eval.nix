@@ -21,6 +21,12 @@ in
   failed = map (a: a.message) failed;
   warnings = config.warnings or [ ];
   service = builtins.removeAttrs config.systemd.services.vulcan-exporter [ "path" "reloadTriggers" ];
+  # By the names of the units and of the files below /etc.
+  services = builtins.mapAttrs (_: s: builtins.removeAttrs s [ "path" "reloadTriggers" ] // { tools = map toString s.path; })
+    (builtins.removeAttrs config.systemd.services (builtins.attrNames (host.systemd.services or { })));
+  checks = builtins.mapAttrs (_: file: file.source.script) config.environment.etc;
+  texts = builtins.mapAttrs (_: i: builtins.fromJSON (builtins.unsafeDiscardStringContext (builtins.toJSON (import ./clean.nix i.settings))))
+    config.services.vulcan-exporter.instances;
   check = config.environment.etc."vulcan_exporter.yml".source.script;
   prometheus = builtins.removeAttrs (config.services.prometheus or { }) [ "enable" "alertmanager" ];
 }
