@@ -29,6 +29,13 @@ let
     if builtins.isAttrs value then lib.mapAttrs (_: clean) (lib.filterAttrs (_: v: v != null) value)
     else if builtins.isList value then map clean value
     else value;
+  # Whether an instance observes the derived repository, as a source or by its unit.
+  ofInstances = of: builtins.concatLists (lib.mapAttrsToList (_: i: let restic = (clean i.settings).restic or { }; in of restic) cfg.instances);
+  taken = name: builtins.any (s: s.name == name) (ofInstances (restic: restic.sources or [ ]));
+  defined = name: builtins.any
+    (glob: builtins.elem glob (map (n: "/etc/systemd/system/restic-backups-${n}.service") [ "*" name ]))
+    (ofInstances (restic: restic.definitions or [ ]));
+
   # The user's sources over the derived repositories of the same names. Two of the user's of one
   # name stay two, which is told.
   withRepositories = all:
@@ -40,7 +47,8 @@ let
         let said = builtins.head (of name); in
         if builtins.length (of name) != 1 then repository
         else lib.recursiveUpdate (builtins.removeAttrs repository (lib.optional (said ? password_command) "password_file")) said;
-      known = lib.filterAttrs (name: _: of name != [ ] || !(builtins.elem name derived.skipped)) derived.repositories;
+      # What the service's settings name is the service's in any case.
+      known = lib.filterAttrs (name: _: of name != [ ] || !(taken name || defined name || builtins.elem name derived.skipped)) derived.repositories;
       sources = lib.mapAttrsToList over known
         ++ builtins.filter (s: !(known ? ${s.name}) || builtins.length (of s.name) != 1) users;
     in
@@ -203,7 +211,7 @@ in
             type = settingsType;
             default = { };
             apply = withCache;
-            description = "Configuration of the instance, /etc/vulcan_exporter/USER.yml; nothing is derived.";
+            description = "Configuration of the instance, /etc/vulcan_exporter/USER.yml; nothing is derived. A restic repository that it names, or whose /etc/systemd/system/restic-backups-NAME.service is one of its definitions, is not derived for the service.";
           };
           listenAddresses = mkOption {
             type = types.listOf types.str;
@@ -238,7 +246,7 @@ in
         credentials = lib.filterAttrs (name: _: builtins.elem name wanted) derived.credentials;
       };
       warnings = map (name: "services.vulcan-exporter: restic backup ${name} has its repository in a file; set settings.restic.sources = [ { name = \"${name}\"; location = ...; } ].")
-        (builtins.filter (name: !(builtins.any (s: s.name == name) (settings.restic.sources or [ ]))) derived.skipped);
+        (builtins.filter (name: !(taken name) && !(builtins.any (s: s.name == name) (settings.restic.sources or [ ]))) derived.skipped);
     })
     (mkIf (derived.zfs && cfg.derive) {
       systemd.services.vulcan-exporter = zfsService;

@@ -337,6 +337,30 @@ func TestInstances(t *testing.T) {
 	}
 }
 
+// TestInstanceTakesRepository: what an instance observes the service, which may not read it, does
+// not observe too.
+func TestInstanceTakesRepository(t *testing.T) {
+	const unit = "/etc/systemd/system/restic-backups-"
+	for restic, want := range map[string][]string{
+		`sources = [ { name = "local"; location = "/tank/restic"; } { name = "hidden"; location = "/h"; } ];`: {"restic/Audio"},
+		`definitions = [ "` + unit + `local.service" ];`:                                                      {"restic/Audio"},
+		`definitions = [ "` + unit + `*.service" ];`:                                                          nil,
+		`definitions = [ "/etc/restic/*.env" ];`:                                                              {"restic/Audio", "restic/local"},
+	} {
+		m, fault := eval(t, "import ./testdata/host.nix", `{ instances.root = { listenAddresses = [ "[::1]:1" ]; settings.restic = { `+restic+` }; }; }`)
+		if fault != "" || len(m.Failed) > 0 {
+			t.Fatal(fault, m.Failed)
+		}
+		ids := slices.DeleteFunc(m.load(t), func(id string) bool { return !strings.HasPrefix(id, "restic/") })
+		if !slices.Equal(ids, want) {
+			t.Errorf("%s: the service observes %v, want %v", restic, ids, want)
+		}
+		if warned := strings.Contains(strings.Join(m.Warnings, "\n"), "hidden "); warned == strings.HasPrefix(restic, "sources") {
+			t.Errorf("%s: warnings %v", restic, m.Warnings)
+		}
+	}
+}
+
 // TestInstanceZFS: the device is an instance's that asks ZFS.
 func TestInstanceZFS(t *testing.T) {
 	m, fault := eval(t, "import ./testdata/host.nix", `{ derive = false; settings.systemd = { }; instances.root = { listenAddresses = [ "[::1]:1" ]; settings.zfs = { }; }; }`)
