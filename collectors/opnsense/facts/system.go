@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
-	"strconv"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
