@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -168,6 +169,24 @@ func TestQuadletUnreadable(t *testing.T) {
 	}
 }
 
+// A oneshot quadlet is a job: it need not be there.
+func TestQuadletJob(t *testing.T) {
+	for text, want := range map[string]string{
+		"[Container]\nImage=x\n[Service]\nRestart=always\n":         "systemd-u",
+		"[Container]\nImage=x\n[Service]\nType=oneshot\n":           "",
+		"[Service]\nType = oneshot\n[Container]\nContainerName=a\n": "",
+		"[Container]\nType=oneshot\n":                               "systemd-u",
+	} {
+		if name, err := quadletName(strings.NewReader(text), "u"); err != nil || name != want {
+			t.Errorf("%q: %q, %v, want %q", text, name, err, want)
+		}
+	}
+	names, err := expected(Config{Quadlets: []string{quadletDir(t)}})
+	if err != nil || slices.Contains(names, "systemd-job") || slices.Contains(names, "") || !slices.Contains(names, "systemd-plain") {
+		t.Errorf("%q, %v", names, err)
+	}
+}
+
 // Docker leaves "unhealthy" behind when it ends a container's check because the container is stopped
 // or paused.
 func TestHealthWhileItRuns(t *testing.T) {
@@ -200,7 +219,7 @@ func FuzzQuadlet(f *testing.F) {
 	f.Add("[Container]\nContainerName=a\n", "u")
 	f.Add("ContainerName=%p\n[Container]\nContainerName=%p-%i", "u@1")
 	f.Fuzz(func(t *testing.T, text, unit string) {
-		if name, err := quadletName(strings.NewReader(text), unit); err == nil && name == "" && unit != "" && !strings.Contains(text, "%") {
+		if name, err := quadletName(strings.NewReader(text), unit); err == nil && name == "" && unit != "" && !strings.Contains(text, "%") && !strings.Contains(text, "oneshot") {
 			t.Error("no name")
 		}
 	})
