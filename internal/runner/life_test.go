@@ -132,12 +132,8 @@ func TestPanicInNew(t *testing.T) {
 			return &behaviour{collect: func(context.Context, *metric.Batch) error { return nil }}, nil
 		},
 	})
-	sources, err := collector.Load("test", []byte("a: {value: x}"), []*collector.Definition{d})
-	if err != nil {
-		t.Fatal(err)
-	}
 	m := manager(t)
-	m.Apply(sources)
+	m.Apply([]collector.Source{load(t, d, "x")})
 	for deadline := time.Now().Add(10 * time.Second); !m.Status()[0].Up; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%+v", m.Status()[0])
@@ -179,13 +175,9 @@ func TestTwoDebugPages(t *testing.T) {
 				}}, nil
 			},
 		})
-		sources, err := collector.Load("test", []byte("a: {value: x}"), []*collector.Definition{d})
-		if err != nil {
-			t.Fatal(err)
-		}
 		m := manager(t)
 		defer m.Close(context.Background())
-		m.Apply(sources)
+		m.Apply([]collector.Source{load(t, d, "x")})
 		synctest.Wait()
 		pages := make([]strings.Builder, 2)
 		var wait sync.WaitGroup

@@ -60,7 +60,13 @@ func source(t *testing.T, name string, every time.Duration, version string, b co
 		Inventory: func(_ settings, out *metric.Batch) { out.Gauge(configured, 1) },
 		New:       func(settings, collector.Env) (collector.Collector, error) { return b, nil },
 	})
-	sources, err := collector.Load("test", fmt.Appendf(nil, "%s: {value: %q}", name, version), []*collector.Definition{d})
+	return load(t, d, version)
+}
+
+// load makes the one source of a collector.
+func load(t *testing.T, d *collector.Definition, value string) collector.Source {
+	t.Helper()
+	sources, err := collector.Load("test", fmt.Appendf(nil, "%s: {value: %q}", d.Name, value), []*collector.Definition{d})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -448,12 +454,8 @@ func TestDebug(t *testing.T) {
 			}}, nil
 		},
 	})
-	sources, err := collector.Load("test", []byte("a: {value: secretless}"), []*collector.Definition{d})
-	if err != nil {
-		t.Fatal(err)
-	}
 	m := manager(t)
-	m.Apply(sources)
+	m.Apply([]collector.Source{load(t, d, "secretless")})
 	var b strings.Builder
 	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(b.String(), "looked at it"); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
